@@ -1,0 +1,86 @@
+"""The architecture's parameters, in the reference's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+ROTARY_DIM = 32
+"""Leading dimensions of each temporal head that are rotated; a head cannot be narrower."""
+
+_LEVELS = 4
+_ARCHITECTURE = {
+    "center_input_sample": False,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "down_block_types": ("CrossAttnDownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D", "DownBlock3D"),
+    "mid_block_type": "UNetMidBlock3DCrossAttn",
+    "up_block_types": ("UpBlock3D", "CrossAttnUpBlock3D", "CrossAttnUpBlock3D", "CrossAttnUpBlock3D"),
+    "only_cross_attention": False,
+    "downsample_padding": 1,
+    "mid_block_scale_factor": 1,
+    "act_fn": "silu",
+    "norm_eps": 1e-5,
+    "dual_cross_attention": False,
+    "use_linear_projection": False,
+    "class_embed_type": None,
+    "num_class_embeds": None,
+    "upcast_attention": False,
+    "resnet_time_scale_shift": "default",
+    "use_first_frame": False,
+    "use_relative_position": False,
+}
+"""Reference options that SEINE fixes: any other value would be another network."""
+
+
+@dataclass(frozen=True)
+class SeineConfig:
+    """Widths and depths of a SEINE UNet; the defaults are the published model (909 M parameters).
+
+    ``attention_head_dim`` is the **number** of heads, as in the reference. Raises ValueError where the values cannot
+    form a network.
+    """
+
+    in_channels: int = 9
+    out_channels: int = 4
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers_per_block: int = 2
+    attention_head_dim: int = 8
+    cross_attention_dim: int = 768
+    norm_num_groups: int = 32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
+        if len(self.block_out_channels) != _LEVELS:
+            raise ValueError(f"block_out_channels needs {_LEVELS} widths, got {self.block_out_channels}")
+        for field in fields(self):
+            values = getattr(self, field.name)
+            for value in values if isinstance(values, tuple) else (values,):
+                if not isinstance(value, int) or value < 1:
+                    raise ValueError(f"{field.name} must be made of positive integers, got {values!r}")
+        for width in self.block_out_channels:
+            if width % self.norm_num_groups:
+                raise ValueError(f"width {width} is not divisible into {self.norm_num_groups} norm groups")
+            if width % self.attention_head_dim or width // self.attention_head_dim < ROTARY_DIM:
+                raise ValueError(
+                    f"width {width} with {self.attention_head_dim} heads: each head needs the same whole number of "
+                    f"dimensions, at least {ROTARY_DIM}"
+                )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SeineConfig:
+        """Read a dict in the reference's key names (its ``config.json``); unknown keys are ignored.
+
+        Raises ValueError for an option that would make a different network than SEINE.
+        """
+        for key, expected in _ARCHITECTURE.items():
+            value = values.get(key, expected)
+            if (tuple(value) if isinstance(value, list) else value) != expected:
+                raise ValueError(f"{key} = {value!r} is not SEINE's architecture (it has {expected!r})")
+        names = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in values.items() if key in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same values as plain JSON types."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

@@ -1,0 +1,67 @@
+"""Bringing images to the clip's size, and the clip of kept frames the VAE encodes. Values are 0..1 until then."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+RESIZE_MODES = ("stretch", "crop", "pad")
+MID_GRAY = 0.5
+"""What stands where a frame is to be generated: 0 in the VAE's [-1, 1]."""
+
+
+def flatten_alpha(images: Tensor) -> Tensor:
+    """``[n, H, W, 1, 3 or 4]`` to RGB; transparency shows mid-gray, the model's "nothing given".
+
+    Raises ValueError for another number of channels.
+    """
+    channels = images.shape[-1]
+    if channels == 1:
+        return images.expand(*images.shape[:-1], 3)
+    if channels == 4:
+        rgb, alpha = images[..., :3], images[..., 3:]
+        return rgb * alpha + MID_GRAY * (1 - alpha)
+    if channels != 3:
+        raise ValueError(f"images must have 1, 3 or 4 channels, got {channels}")
+    return images
+
+
+def resize(images: Tensor, width: int, height: int, mode: str = "stretch") -> Tensor:
+    """``[n, H, W, C]`` to ``[n, height, width, C]``; an equal size is left exact.
+
+    stretch: the reference's plain bilinear interpolation (no antialiasing, aspect ratio not kept); crop: fill the frame
+    and cut what stands over, centred; pad: fit inside the frame on black. The latter two are antialiased.
+    """
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"resize mode {mode!r} is not one of {', '.join(RESIZE_MODES)}")
+    if images.shape[1:3] == (height, width):
+        return images
+    pixels = images.movedim(-1, 1).float()
+    if mode == "stretch":
+        out = F.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
+        return out.movedim(1, -1)
+    old_height, old_width = pixels.shape[-2:]
+    fit = max if mode == "crop" else min
+    scale = fit(width / old_width, height / old_height)
+    size = (max(1, round(old_height * scale)), max(1, round(old_width * scale)))
+    out = F.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    if mode == "crop":
+        out = out[:, :, -top : -top + height, -left : -left + width]
+    else:
+        out = F.pad(out, (left, width - size[1] - left, top, height - size[0] - top))
+    return out.movedim(1, -1).clamp(0, 1)
+
+
+def prepare_keyframes(images: Tensor, width: int, height: int, mode: str = "stretch") -> Tensor:
+    """``[n, H, W, C]`` images 0..1 to RGB ``[n, height, width, 3]``. Raises ValueError for NaN or no image at all."""
+    if images.ndim != 4 or images.shape[0] == 0:
+        raise ValueError(f"expected a batch of images [n, H, W, channels], got {list(images.shape)}")
+    if not torch.isfinite(images).all():
+        bad = (~torch.isfinite(images)).flatten(1).any(1).nonzero().flatten().tolist()
+        raise ValueError(
+            f"image {bad[0]} of the batch contains NaN or infinite values: the node that made it failed "
+            "(a VAE in half precision, often); fix it there"
+        )
+    return resize(flatten_alpha(images), width, height, mode)
