@@ -112,9 +112,9 @@ def infer_config(state_dict: Mapping[str, Tensor], metadata: Mapping[str, str] |
             out_channels=unet["conv_out.weight"].shape[0],
             block_out_channels=tuple(unet[f"down_blocks.{i}.resnets.0.conv1.weight"].shape[0] for i in range(4)),
             layers_per_block=len(layers),
-            attention_head_dim=unet[
-                transformer + "attn_temp.time_rel_pos_bias.relative_attention_bias.weight"
-            ].shape[1],
+            attention_head_dim=unet[transformer + "attn_temp.time_rel_pos_bias.relative_attention_bias.weight"].shape[
+                1
+            ],
             cross_attention_dim=unet[transformer + "attn2.to_k.weight"].shape[1],
         )
     except KeyError as error:

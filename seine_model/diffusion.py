@@ -156,7 +156,7 @@ def ddim_sample(
     noise: Callable[[int], Tensor] | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
-    """DDIM, deterministic at eta 0; the arguments are those of `ddpm_sample`. Raises ValueError for eta without noise."""
+    """DDIM, deterministic at eta 0; arguments as for `ddpm_sample`. Raises ValueError for eta without noise."""
     if eta > 0 and noise is None:
         raise ValueError("ddim_sample with eta > 0 needs noise")
     schedule = Schedule(timesteps)

@@ -73,6 +73,10 @@ def assign_keyframes(mask: Tensor, images: int) -> list[int]:
         return [0] * head + [1] * tail
     given = f"{images} image{'' if images == 1 else 's'} {'is' if images == 1 else 'are'}"
     if not kept:
-        raise ValueError(f"the mask keeps no frame, but {given} wired in: unplug keyframes, or choose a mask with kept frames")
+        raise ValueError(
+            f"the mask keeps no frame, but {given} wired in: unplug keyframes, or choose a mask with kept frames"
+        )
     runs = "" if len(kept) == 1 else " (or 1 for a single run at one end, 2 for runs at both ends)"
-    raise ValueError(f"the mask keeps {len(kept)} frames, so it wants {len(kept)} keyframe images{runs}; {given} wired in")
+    raise ValueError(
+        f"the mask keeps {len(kept)} frames, so it wants {len(kept)} keyframe images{runs}; {given} wired in"
+    )

@@ -64,9 +64,7 @@ class RotaryEmbedding(nn.Module):
 
     def positions(self, frames: int, device: torch.device, dtype: torch.dtype) -> FramePositions:
         angles = torch.arange(frames, device=device)[:, None] * self.freqs.to(device, torch.float32)
-        return FramePositions(
-            angles.cos().to(dtype), angles.sin().to(dtype), relative_position_buckets(frames, device)
-        )
+        return FramePositions(angles.cos().to(dtype), angles.sin().to(dtype), relative_position_buckets(frames, device))
 
 
 def rotate(x: Tensor, positions: FramePositions) -> Tensor:

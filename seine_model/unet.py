@@ -313,7 +313,7 @@ class SeineUNet3D(nn.Module):
         timestep ``[videos]``; context ``[videos, tokens, cross_attention_dim]``. Returns ``[videos, 4, frames, h, w]``.
         Raises ValueError for shapes that do not fit.
         """
-        videos, channels, frames = _check_shapes(self.config, sample, timestep, context)
+        videos, frames = _check_shapes(self.config, sample, timestep, context)
         rows = sample.transpose(1, 2).flatten(0, 1)
         out = self.forward_frames(rows, timestep, context, frames)
         return out.unflatten(0, (videos, frames)).transpose(1, 2)
@@ -358,7 +358,7 @@ class SeineUNet3D(nn.Module):
         return self.conv_out(_silu(_norm_all_frames(self.conv_norm_out, h, frames)))
 
 
-def _check_shapes(config: SeineConfig, sample: Tensor, timestep: Tensor, context: Tensor) -> tuple[int, int, int]:
+def _check_shapes(config: SeineConfig, sample: Tensor, timestep: Tensor, context: Tensor) -> tuple[int, int]:
     if sample.ndim != 5 or sample.shape[1] != config.in_channels:
         raise ValueError(f"sample must be [videos, {config.in_channels}, frames, h, w], got {list(sample.shape)}")
     videos = sample.shape[0]
@@ -369,4 +369,4 @@ def _check_shapes(config: SeineConfig, sample: Tensor, timestep: Tensor, context
             f"context must be [{videos}, tokens, {config.cross_attention_dim}], got {list(context.shape)}: "
             "is this text encoder the one of Stable Diffusion 1.x?"
         )
-    return videos, config.in_channels, sample.shape[2]
+    return videos, sample.shape[2]

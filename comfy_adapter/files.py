@@ -1,0 +1,75 @@
+"""Where SEINE files are found: models/seine, models/diffusion_models, models/checkpoints, and models/diffusers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+FOLDER = "seine"
+_MODEL_FOLDERS = (FOLDER, "diffusion_models", "unet", "checkpoints")
+_SUFFIXES = {".safetensors", ".sft", ".pt", ".pth", ".ckpt", ".bin"}
+BUNDLED = "bundled"
+
+
+def register_folder() -> None:
+    """Make models/seine known to the host; a path the user configured stays."""
+    default = os.path.join(folder_paths.models_dir, FOLDER)
+    paths, suffixes = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
+    if default not in paths:
+        paths = [*paths, default]
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(suffixes) | _SUFFIXES)
+
+
+def model_names() -> list[str]:
+    """Files that may be a SEINE model, those of models/seine first."""
+    return list(dict.fromkeys(name for folder in _folders() for name in folder_paths.get_filename_list(folder)))
+
+
+def model_path(name: str) -> Path:
+    """Raises ValueError where no folder has this file."""
+    for folder in _folders():
+        path = folder_paths.get_full_path(folder, name)
+        if path:
+            return Path(path)
+    raise ValueError(
+        f"model_name: {name} is in none of models/{', models/'.join(_folders())}: put it into models/seine"
+    )
+
+
+def base_names() -> list[str]:
+    """What can give the text encoder and VAE: the SEINE file itself, SD 1.x files, diffusers folders."""
+    return list(dict.fromkeys([BUNDLED, *folder_paths.get_filename_list("checkpoints"), *_diffusers_folders()]))
+
+
+def base_path(name: str) -> Path:
+    """Raises ValueError where there is no such file or folder."""
+    path = folder_paths.get_full_path("checkpoints", name) or _diffusers_folders().get(name)
+    if not path:
+        raise ValueError(
+            f"base_name: {name} is neither a file in models/checkpoints nor a folder in models/diffusers: put Stable "
+            "Diffusion 1.4 or 1.5 there"
+        )
+    return Path(path)
+
+
+def embeddings_folders() -> list[str]:
+    return folder_paths.get_folder_paths("embeddings")
+
+
+def _folders() -> list[str]:
+    known = [folder for folder in _MODEL_FOLDERS if folder in folder_paths.folder_names_and_paths]
+    return [folder for folder in known if not (folder == "unet" and "diffusion_models" in known)]
+
+
+def _diffusers_folders() -> dict[str, str]:
+    """Folders with a text_encoder and a vae in them, by name."""
+    roots = folder_paths.get_folder_paths("diffusers") if "diffusers" in folder_paths.folder_names_and_paths else []
+    return {
+        folder.name: str(folder)
+        for root in map(Path, roots)
+        if root.is_dir()
+        for folder in sorted(root.iterdir())
+        if (folder / "text_encoder").is_dir() and (folder / "vae").is_dir()
+    }

@@ -1,0 +1,89 @@
+"""Keyframes as conditioning: what a clip keeps, encoded by the VAE, carried by positive and negative alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..seine_model.masks import assign_keyframes, kept_frames
+from ..seine_model.preprocessing import MID_GRAY, prepare_keyframes
+
+MASK = "seine_mask"
+MASKED_LATENTS = "seine_masked_latents"
+FRAMES = "seine_frames"
+
+LATENT_SCALE = 8
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises ValueError, naming the nearest valid size, where a side is not a positive multiple of 8."""
+    if width % LATENT_SCALE or height % LATENT_SCALE or min(width, height) < LATENT_SCALE:
+        nearest = [max(LATENT_SCALE, round(side / LATENT_SCALE) * LATENT_SCALE) for side in (width, height)]
+        raise ValueError(
+            f"size {width}x{height}: width and height must be multiples of {LATENT_SCALE}; the nearest valid size is "
+            f"{nearest[0]}x{nearest[1]}"
+        )
+
+
+def frame_values(mask: Tensor) -> Tensor:
+    """A MASK ``[frames, H, W]`` (1 = generate) to one value per frame ``[frames]``.
+
+    Raises ValueError for a frame that is neither kept nor generated as a whole: SEINE was trained on whole frames.
+    """
+    mask = mask.reshape(-1, *mask.shape[-2:])
+    low, high = mask.flatten(1).amin(1), mask.flatten(1).amax(1)
+    mixed = ((low < 0.5) != (high < 0.5)).nonzero().flatten().tolist()
+    if mixed:
+        raise ValueError(
+            f"mask: frame {mixed[0]} is partly kept. SEINE keeps or generates whole frames: use SEINE Mask Builder."
+        )
+    return (high >= 0.5).float()
+
+
+def fit_to_latents(mask: Tensor, masked_latents: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Both to the latent size ``(h, w)``, for a second pass at another resolution."""
+    if mask.shape[-2:] != size:
+        mask = F.interpolate(mask.float(), tuple(size), mode="nearest")
+    if masked_latents.shape[-2:] != size:
+        masked_latents = F.interpolate(masked_latents.float(), tuple(size), mode="bilinear")
+    return mask, masked_latents
+
+
+def encode_gray(vae: Any, width: int, height: int) -> Tensor:
+    """Latent ``[1, 4, h, w]`` of one mid-gray frame."""
+    return vae.encode(torch.full((1, height, width, 3), MID_GRAY))
+
+
+def encode_keyframes(
+    vae: Any, mask: Tensor, keyframes: Tensor | None, width: int, height: int, resize_mode: str
+) -> Tensor:
+    """Latents ``[frames, 4, h, w]`` of the clip with its kept frames in place and mid-gray elsewhere.
+
+    mask ``[frames]``; keyframes ``[n, H, W, channels]``. Every distinct image is encoded once. Raises ValueError where
+    the images do not fit the mask.
+    """
+    kept = kept_frames(mask)
+    images = 0 if keyframes is None else keyframes.shape[0]
+    if kept and not images:
+        raise ValueError(f"the mask keeps {len(kept)} frames but no keyframes are wired in: wire in their images")
+    latents = encode_gray(vae, width, height).repeat(len(mask), 1, 1, 1)
+    if images:
+        assigned = assign_keyframes(mask, images)
+        encoded = vae.encode(prepare_keyframes(keyframes, width, height, resize_mode))
+        latents[kept] = encoded[assigned].to(latents)
+    return latents
+
+
+def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
+    """A copy of CONDITIONING that carries a clip's mask ``[frames]`` and masked latents ``[frames, 4, h, w]``."""
+    frames = len(mask)
+    values: dict[str, Any] = {FRAMES: frames, MASKED_LATENTS: masked_latents}
+    if kept_frames(mask):
+        values[MASK] = mask.view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:]).clone()
+    return [
+        [embedding, {key: value for key, value in options.items() if key != MASK} | values]
+        for embedding, options in conditioning
+    ]

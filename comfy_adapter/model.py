@@ -1,0 +1,104 @@
+"""SEINE as one of the host's models: schedule, latent format, and the conditioning that reaches the UNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_base
+import comfy.supported_models_base
+import torch
+from torch import Tensor
+
+from ..seine_model.config import SeineConfig
+from ..seine_model.diffusion import LINEAR_END, LINEAR_START
+from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
+from .unet import HostUNet
+
+SD1_MID_GRAY = (0.8223, -0.6876, 0.6364, 0.1380)
+"""Scaled latent of a mid-gray image under Stable Diffusion 1.x's VAE, the value the host's own inpainting uses."""
+
+
+class SeineModelConfig(comfy.supported_models_base.BASE):
+    """What the host asks of a supported model. Its name for a linear beta schedule is "sqrt_linear"."""
+
+    unet_extra_config: dict[str, Any] = {}
+    latent_format = comfy.latent_formats.SD15
+    sampling_settings = {"beta_schedule": "sqrt_linear", "linear_start": LINEAR_START, "linear_end": LINEAR_END}
+    memory_usage_factor = 1.0
+
+    def __init__(self, config: SeineConfig) -> None:
+        super().__init__({"config": config, "model_channels": config.block_out_channels[0]})
+
+    def process_clip_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key.replace("clip_l.", "cond_stage_model.", 1): value for key, value in state_dict.items()}
+
+
+class KeyframeCond(comfy.conds.CONDNoiseShape):
+    """Mask and masked latents per frame. Both halves of guidance must have keyframes, or neither.
+
+    The host compares the two halves whenever it batches them, whichever sampler runs: the one place to notice a
+    negative prompt that did not pass through SEINE Image to Video.
+    """
+
+    def __init__(self, cond: Tensor, has_keyframes: bool) -> None:
+        super().__init__(cond)
+        self.has_keyframes = has_keyframes
+
+    def _copy_with(self, cond: Tensor) -> KeyframeCond:
+        return type(self)(cond, self.has_keyframes)
+
+    def can_concat(self, other: Any) -> bool:
+        if getattr(other, "has_keyframes", None) != self.has_keyframes:
+            raise ValueError(
+                "One of positive and negative carries SEINE keyframes and the other does not. Wire both through SEINE "
+                "Image to Video and take both of its outputs."
+            )
+        return super().can_concat(other)
+
+
+class SeineModel(comfy.model_base.BaseModel):
+    """`gray_latent`: scaled latent values ``[4]`` of a frame to generate, where no VAE has encoded one."""
+
+    def __init__(self, model_config: SeineModelConfig, gray_latent: tuple[float, ...] = SD1_MID_GRAY, device=None):
+        super().__init__(model_config, comfy.model_base.ModelType.EPS, device=device, unet_model=HostUNet)
+        self.gray_latent = gray_latent
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        noise: Tensor = kwargs["noise"]
+        mask, masked_latents = kwargs.get(MASK), kwargs.get(MASKED_LATENTS)
+        frames = kwargs.get(FRAMES) or noise.shape[0]
+        rows = noise.shape[0]
+        if rows % frames:
+            raise ValueError(
+                f"The conditioning is for clips of {frames} frames, the latent has {rows}. Use the latent of the same "
+                "SEINE Image to Video node, or a whole number of its clips."
+            )
+        has_keyframes = mask is not None
+        if masked_latents is None:
+            gray = torch.tensor(self.gray_latent, dtype=torch.float32).view(1, -1, 1, 1)
+            masked_latents = gray.expand(frames, -1, *noise.shape[-2:])
+        else:
+            masked_latents = self.process_latent_in(masked_latents)
+        if mask is None:
+            mask = torch.ones(frames, 1, *noise.shape[-2:])
+        mask, masked_latents = fit_to_latents(mask, masked_latents, noise.shape[-2:])
+        concat = torch.cat((mask, masked_latents), dim=1).repeat(rows // frames, 1, 1, 1).to(kwargs["device"])
+        conds = {
+            "c_concat": KeyframeCond(concat, has_keyframes),
+            "num_video_frames": comfy.conds.CONDConstant(frames),
+        }
+        # Ours first: the host compares them in order and stops at the first that does not fit.
+        return conds | {key: value for key, value in super().extra_conds(**kwargs).items() if key not in conds}
+
+    def resize_cond_for_context_window(self, cond_key, cond_value, window, x_in, device, retain_index_list=()):
+        """Within a context window the clip is as long as the window (and its anchor frame, where the host adds one)."""
+        if cond_key != "num_video_frames":
+            return None
+        if x_in.shape[0] != cond_value.cond:
+            raise ValueError(
+                "Context windows slide over one clip at a time: set batch_size of SEINE Image to Video to 1."
+            )
+        anchor = getattr(window, "causal_anchor_index", None)
+        return comfy.conds.CONDConstant(len(window.index_list) + (anchor is not None and anchor >= 0))

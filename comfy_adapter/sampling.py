@@ -1,0 +1,169 @@
+"""SEINE's own schedule and sampler in the host's terms, and sampling with any of the host's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview
+import torch
+from comfy.k_diffusion import sampling as k_diffusion
+from torch import Tensor
+from tqdm.auto import trange
+
+from ..seine_model.diffusion import respaced_timesteps
+from .keyframes import attach, frame_values
+from .model import SeineModel
+
+SEINE_DDPM = "seine_ddpm"
+SEINE_SCHEDULER = "seine"
+
+
+def sampler_names() -> list[str]:
+    return [*comfy.samplers.KSampler.SAMPLERS, SEINE_DDPM]
+
+
+def scheduler_names() -> list[str]:
+    return [SEINE_SCHEDULER, *comfy.samplers.KSampler.SCHEDULERS]
+
+
+def require_seine(model: Any) -> SeineModel:
+    """The model inside a MODEL. Raises ValueError for one that is not SEINE."""
+    if not isinstance(model.model, SeineModel):
+        raise ValueError("model: this is not a SEINE model. Load one with Load SEINE Model or Load SEINE Checkpoint.")
+    return model.model
+
+
+def seine_sigmas(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
+    """SIGMAS at the reference's respaced timesteps, 999 and 0 included, then 0; the last `steps` where denoise < 1.
+
+    Raises ValueError for fewer than 2 steps of the whole schedule, which the reference cannot space.
+    """
+    if denoise <= 0:
+        return torch.empty(0)
+    total = max(steps, int(steps / denoise))
+    if total < 2:
+        raise ValueError("steps: SEINE's schedule visits the first and the last timestep, so it needs at least 2 steps")
+    sampling = require_seine(model).model_sampling
+    if total > len(sampling.sigmas):
+        raise ValueError(f"steps: {total} steps over the whole schedule, but it has only {len(sampling.sigmas)}")
+    sigmas = sampling.sigmas[respaced_timesteps(total, len(sampling.sigmas)).to(sampling.sigmas.device)]
+    return torch.cat((sigmas, sigmas.new_zeros(1))).cpu()[-(steps + 1) :]
+
+
+def sigmas_for(model: Any, sampler_name: str, scheduler: str, steps: int, denoise: float) -> Tensor:
+    """SIGMAS of SEINE's schedule or one of the host's, as its KSampler would choose them."""
+    if scheduler == SEINE_SCHEDULER:
+        return seine_sigmas(model, steps, denoise)
+    owner = model if hasattr(model, "get_model_object") else model.model  # hosts before 2024-04 want the model itself
+    stock = "ddpm" if sampler_name == SEINE_DDPM else sampler_name
+    return comfy.samplers.KSampler(
+        owner, steps, model.load_device, stock, scheduler, denoise, model_options=model.model_options
+    ).sigmas
+
+
+@torch.no_grad()
+def sample_seine_ddpm(
+    model: Callable,
+    x: Tensor,
+    sigmas: Tensor,
+    extra_args: dict | None = None,
+    callback: Callable | None = None,
+    disable: bool | None = None,
+    noise_sampler: Callable | None = None,
+) -> Tensor:
+    """Ancestral sampling with SEINE's fixed-large variance, in the k-diffusion convention y = x / sqrt(alpha_bar).
+
+    The reference's step (beta as the variance) in terms of sigma^2 = (1 - alpha_bar) / alpha_bar; stock "ddpm" and
+    "euler_ancestral" use the smaller posterior variance.
+    """
+    extra_args = extra_args or {}
+    if noise_sampler is None:
+        takes_seed = "seed" in signature(k_diffusion.default_noise_sampler).parameters
+        seed = {"seed": extra_args.get("seed")} if takes_seed else {}
+        noise_sampler = k_diffusion.default_noise_sampler(x, **seed)
+    rows = x.new_ones([x.shape[0]])
+    for i in trange(len(sigmas) - 1, disable=disable):
+        sigma, sigma_next = sigmas[i], sigmas[i + 1]
+        denoised = model(x, sigma * rows, **extra_args)
+        if callback is not None:
+            callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
+        if sigma_next == 0:
+            x = denoised
+            continue
+        ratio = sigma_next**2 / sigma**2
+        variance = (sigma**2 - sigma_next**2) * (1 + sigma_next**2) / (1 + sigma**2)
+        x = denoised + ratio * (x - denoised) + variance.sqrt() * noise_sampler(sigma, sigma_next)
+    return x
+
+
+def seine_ddpm_sampler() -> Any:
+    """The host's SAMPLER around `sample_seine_ddpm`."""
+    return comfy.samplers.KSAMPLER(sample_seine_ddpm)
+
+
+def sample(
+    model: Any,
+    positive: list,
+    negative: list,
+    latent: dict[str, Any],
+    *,
+    seed: int,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    denoise: float,
+    mask: Tensor | None = None,
+) -> dict[str, Any]:
+    """Sample a LATENT ``[videos*frames, 4, h, w]``, with the host's progress, previews and cancelling.
+
+    mask ``[frames, H, W]``: keep these frames of the latent itself, whatever the conditioning carries. Raises
+    ValueError for a model that is not SEINE or a mask of another number of frames.
+    """
+    seine = require_seine(model)
+    samples = latent["samples"]
+    if samples.ndim != 4 or samples.shape[1] != 4:
+        raise ValueError(
+            f"latent_image: expected frames as batch rows [frames, 4, h, w], got {list(samples.shape)}. Use the latent "
+            "of SEINE Image to Video, Empty Latent Image or VAE Encode."
+        )
+    if mask is not None:
+        positive, negative = (_keep_from_latent(seine, cond, samples, mask) for cond in (positive, negative))
+        if denoise >= 1:
+            samples = torch.zeros_like(samples)  # an encoded start would leak into the noise
+    sigmas = sigmas_for(model, sampler_name, scheduler, steps, denoise)
+    if len(sigmas) < 2:
+        return latent
+    sampler = seine_ddpm_sampler() if sampler_name == SEINE_DDPM else comfy.samplers.sampler_object(sampler_name)
+    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
+    result = comfy.sample.sample_custom(
+        model,
+        noise,
+        cfg,
+        sampler,
+        sigmas,
+        positive,
+        negative,
+        samples,
+        noise_mask=latent.get("noise_mask"),
+        callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+    return {**latent, "samples": result}
+
+
+def _keep_from_latent(seine: SeineModel, conditioning: list, samples: Tensor, mask: Tensor) -> list:
+    frames = frame_values(mask)
+    if samples.shape[0] % len(frames):
+        raise ValueError(
+            f"mask: it has {len(frames)} frames, the latent has {samples.shape[0]}. Set frames of SEINE Mask Builder "
+            "to the latent's, or give a latent of whole clips."
+        )
+    gray = seine.process_latent_out(torch.tensor(seine.gray_latent).view(1, -1, 1, 1))
+    return attach(conditioning, frames, torch.where(frames.view(-1, 1, 1, 1) < 0.5, samples, gray.to(samples)))

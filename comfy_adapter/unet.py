@@ -1,0 +1,85 @@
+"""SEINE's UNet behind the call the host makes of a diffusion model."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor
+
+from ..seine_model.config import SeineConfig
+from ..seine_model.unet import SeineUNet3D
+from .hooks import HostHooks
+
+try:
+    from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
+except ImportError:  # hosts before 2025 have no wrappers
+    WrapperExecutor = None
+
+_TAKES_OPTIONS = any(
+    parameter.kind is inspect.Parameter.VAR_KEYWORD
+    for parameter in inspect.signature(optimized_attention).parameters.values()
+)
+
+
+def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict | None = None) -> Tensor:
+    """The attention the user of this host chose (xformers, SageAttention, flash, PyTorch's, sub-quadratic …)."""
+    if _TAKES_OPTIONS:
+        return optimized_attention(q, k, v, heads, transformer_options=transformer_options or {})
+    return optimized_attention(q, k, v, heads)
+
+
+class HostUNet(SeineUNet3D):
+    """Frames arrive as batch rows: x ``[conds*videos*frames, 9, h, w]``; conditioning and timesteps per row."""
+
+    def __init__(
+        self,
+        config: SeineConfig,
+        model_channels: int,
+        dtype: torch.dtype | None = None,
+        device: Any = None,
+        operations: Any = None,
+    ) -> None:
+        super().__init__(config, dtype=dtype, device=device, operations=operations, attention=host_attention)
+        self.model_channels = model_channels
+
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        control: dict | None = None,
+        transformer_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        options = {} if transformer_options is None else transformer_options
+        if WrapperExecutor is None:
+            return self._forward(x, timesteps, context, y, control, options, **kwargs)
+        return WrapperExecutor.new_class_executor(
+            self._forward, self, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
+        ).execute(x, timesteps, context, y, control, options, **kwargs)
+
+    def _forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None,
+        control: dict | None,
+        transformer_options: dict[str, Any],
+        num_video_frames: int | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        frames = num_video_frames or x.shape[0]
+        if context.shape[-1] != self.config.cross_attention_dim:
+            raise ValueError(
+                f"The prompt's embedding is {context.shape[-1]} wide, this SEINE model reads "
+                f"{self.config.cross_attention_dim}: encode the prompt with the CLIP of its own checkpoint "
+                "(Stable Diffusion 1.x for the published model, not SD 2 or SDXL)."
+            )
+        by_video = slice(None, None, frames)
+        hooks = HostHooks(x, timesteps, context, self.model_channels, control, transformer_options)
+        return self.forward_frames(x, timesteps[by_video], context[by_video], frames, hooks)

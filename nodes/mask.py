@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from comfy_api.v0_0_2 import io
+
+from ..comfy_adapter.keyframes import check_size
+from ..seine_model.masks import frame_mask
+
+_SPECS = {
+    "first frames": "first{count}",
+    "first and last frames": "onelast{count}",
+    "last frames": "last{count}",
+    "text to video": "all",
+    "custom keyframes": "{indices}",
+}
+
+
+class SEINEMaskBuilder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SEINEMaskBuilder",
+            display_name="SEINE Mask Builder",
+            category="SEINE",
+            description="Choose which frames of the clip are given (black) and which SEINE generates (white).",
+            search_aliases=["seine mask", "frame mask", "keyframes", "transition", "image to video"],
+            inputs=[
+                io.Combo.Input(
+                    "mode",
+                    options=list(_SPECS),
+                    default="first frames",
+                    tooltip=(
+                        "Which frames are given: the first (image to video), both ends (transition), the last, none "
+                        "(text to video), or the listed ones."
+                    ),
+                ),
+                io.Int.Input(
+                    "count",
+                    default=1,
+                    min=1,
+                    max=512,
+                    tooltip="How many frames are given at each chosen end; text to video and custom keyframes ignore it.",
+                ),
+                io.String.Input(
+                    "indices",
+                    default="0, 15",
+                    tooltip=(
+                        "Custom keyframes only: the given frames, counted from 0, separated by commas. Negative ones "
+                        "count from the end."
+                    ),
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=16,
+                    min=1,
+                    max=4096,
+                    tooltip="Length of the clip. SEINE was trained on 16; use context windows for long ones.",
+                ),
+                io.Int.Input("width", default=560, min=8, max=8192, step=8, tooltip="Width of the clip in pixels."),
+                io.Int.Input("height", default=240, min=8, max=8192, step=8, tooltip="Height of the clip in pixels."),
+            ],
+            outputs=[io.Mask.Output(tooltip="One mask per frame: 1 = generate, 0 = keep.")],
+        )
+
+    @classmethod
+    def execute(cls, mode: str, count: int, indices: str, frames: int, width: int, height: int) -> io.NodeOutput:
+        check_size(width, height)
+        mask = frame_mask(_SPECS[mode].format(count=count, indices=indices), frames)
+        return io.NodeOutput(mask.view(-1, 1, 1).repeat(1, height, width))

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import torch
+from comfy_api.v0_0_2 import io
+
+from ..comfy_adapter import sampling
+
+_DENOISE_TOOLTIP = "1 makes a new clip; less starts from the latent and changes it that much."
+
+
+class SEINEKSampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SEINEKSampler",
+            display_name="SEINE KSampler (masked video)",
+            category="SEINE",
+            description=(
+                "Sample a clip. The official setting is seine_ddpm with 250 steps of the seine scheduler; ddim needs "
+                "far fewer. With a mask wired in, kept frames are taken from the latent itself."
+            ),
+            search_aliases=["seine sampler", "ksampler", "video sampler", "ddpm", "ddim", "continue video"],
+            inputs=[
+                io.Model.Input("model", tooltip="SEINE."),
+                io.Conditioning.Input("positive", tooltip="From SEINE Image to Video, or a prompt alone."),
+                io.Conditioning.Input("negative", tooltip="From the same node as positive."),
+                io.Latent.Input("latent_image", tooltip="Frames as batch, from SEINE Image to Video."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The noise the clip grows from; the same seed gives the same clip.",
+                ),
+                io.Int.Input(
+                    "steps", default=50, min=1, max=1000, tooltip="Denoising steps: 25 to 50; 250 for seine_ddpm."
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=8.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    round=0.01,
+                    tooltip="How strongly the prompt is followed; 8 is the official value, 1 ignores negative and is faster.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=sampling.sampler_names(),
+                    default="ddim",
+                    tooltip="seine_ddpm is the official one; ddim, the official alternative, needs fewer steps.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=sampling.scheduler_names(),
+                    default=sampling.SEINE_SCHEDULER,
+                    tooltip=(
+                        "seine: the official timesteps. normal is close to them; simple, ddim_uniform and "
+                        "sgm_uniform skip the last timestep and are not recommended."
+                    ),
+                ),
+                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip=_DENOISE_TOOLTIP),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip=(
+                        "From SEINE Mask Builder: keep these frames of latent_image itself. Leave it unplugged where "
+                        "SEINE Image to Video already gave the keyframes."
+                    ),
+                ),
+            ],
+            outputs=[io.Latent.Output(tooltip="The clip, frames as batch.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        positive: list,
+        negative: list,
+        latent_image: dict,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        denoise: float,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        return io.NodeOutput(
+            sampling.sample(
+                model,
+                positive,
+                negative,
+                latent_image,
+                seed=seed,
+                steps=steps,
+                cfg=cfg,
+                sampler_name=sampler_name,
+                scheduler=scheduler,
+                denoise=denoise,
+                mask=mask,
+            )
+        )
+
+
+class SEINEScheduler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SEINEScheduler",
+            display_name="SEINE Scheduler",
+            category="SEINE",
+            description="The official timesteps as sigmas, for SamplerCustom and SamplerCustomAdvanced.",
+            search_aliases=["seine sigmas", "respacing", "timesteps", "custom sampling"],
+            inputs=[
+                io.Model.Input("model", tooltip="SEINE."),
+                io.Int.Input(
+                    "steps",
+                    default=50,
+                    min=2,
+                    max=1000,
+                    tooltip="Denoising steps; first and last timestep are always among them.",
+                ),
+                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip=_DENOISE_TOOLTIP),
+            ],
+            outputs=[io.Sigmas.Output(tooltip="steps + 1 sigmas, ending in 0.")],
+        )
+
+    @classmethod
+    def execute(cls, model, steps: int, denoise: float) -> io.NodeOutput:
+        return io.NodeOutput(sampling.seine_sigmas(model, steps, denoise))
+
+
+class SEINESamplerDDPM(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SEINESamplerDDPM",
+            display_name="SEINE DDPM Sampler",
+            category="SEINE",
+            description="The official ancestral sampler (fixed-large variance), for custom sampling.",
+            search_aliases=["seine ddpm", "ancestral", "custom sampling"],
+            inputs=[],
+            outputs=[io.Sampler.Output(tooltip="For SamplerCustom and SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(sampling.seine_ddpm_sampler())
