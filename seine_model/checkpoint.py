@@ -66,11 +66,11 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path.name} holds more than plain tensors and is refused, since loading it could run code. Use the "
-            f"published seine.pt, or a .safetensors file. ({str(error).splitlines()[0]})"
+            f"published seine.pt, or a .safetensors file. ({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{path.name} is not a readable PyTorch file ({type(error).__name__}: {str(error).splitlines()[0]}). It "
+            f"{path.name} is not a readable PyTorch file ({type(error).__name__}: {_first_line(error)}). It "
             "is damaged or was not downloaded completely: fetch it again."
         ) from error
     for wrapper in ("ema", "state_dict"):
@@ -82,6 +82,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path.name} is not a table of tensors. A SEINE checkpoint is a state_dict, by itself or under 'ema'."
         )
     return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no details"])[0]
 
 
 def unet_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from seine_model.masks import assign_keyframes, frame_mask, kept_frames, parse_indices
+from tests import golden_data as golden
+
+
+@pytest.mark.parametrize("name", sorted(golden.values("masks")))
+def test_masks_are_the_reference_s(name):
+    spec, frames = name.rsplit("_f", 1)
+    assert frame_mask(spec, int(frames)).tolist() == golden.values("masks")[name]
+
+
+def test_other_masks():
+    assert kept_frames(frame_mask("last2", 8)) == [6, 7]
+    assert kept_frames(frame_mask("0,7,15", 16)) == [0, 7, 15]
+    assert kept_frames(frame_mask("15 -16", 16)) == [0, 15]
+    assert frame_mask("all", 4).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("spec", "frames", "message"),
+    [
+        ("first1", 0, "at least 1 frame"),
+        ("first17", 16, "keeps 17 frames"),
+        ("onelast9", 16, "keeps 18 frames"),
+        ("first0", 16, "choose from 1"),
+        ("0,16", 16, "index 16 is outside the clip: its frames are 0 to 15"),
+        ("-17", 16, "outside the clip"),
+        ("", 16, "whole numbers"),
+        ("one, two", 16, "whole numbers"),
+    ],
+)
+def test_impossible_masks_are_refused(spec, frames, message):
+    with pytest.raises(ValueError, match=message):
+        frame_mask(spec, frames)
+
+
+def test_indices_take_commas_and_spaces():
+    assert parse_indices(" 0, 7 15") == [0, 7, 15]
+
+
+@pytest.mark.parametrize(
+    ("spec", "images", "expected"),
+    [
+        ("first1", 1, [0]),
+        ("first3", 1, [0, 0, 0]),
+        ("first3", 3, [0, 1, 2]),
+        ("last2", 1, [0, 0]),
+        ("onelast1", 2, [0, 1]),
+        ("onelast2", 2, [0, 0, 1, 1]),
+        ("onelast2", 4, [0, 1, 2, 3]),
+        ("0,7,15", 3, [0, 1, 2]),
+        ("0,1,15", 2, [0, 0, 1]),
+        ("5", 1, [0]),
+    ],
+)
+def test_keyframes_go_to_kept_frames_in_order(spec, images, expected):
+    assert assign_keyframes(frame_mask(spec, 16), images) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "images", "message"),
+    [
+        ("onelast1", 1, "wants 2 keyframe images"),
+        ("first1", 2, "wants 1 keyframe images"),
+        ("0,7,15", 2, "wants 3 keyframe images"),
+        ("0,7,15", 1, "wants 3 keyframe images"),
+        ("all", 1, "keeps no frame, but 1 image is wired in"),
+    ],
+)
+def test_a_wrong_number_of_keyframes_says_what_is_wanted(spec, images, message):
+    with pytest.raises(ValueError, match=message):
+        assign_keyframes(frame_mask(spec, 16), images)

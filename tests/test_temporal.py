@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from seine_model.temporal import (
+    FramePositions,
+    RotaryEmbedding,
+    TemporalAttention,
+    relative_position_buckets,
+    rotary_frequencies,
+    rotate,
+)
+from tests import golden_data as golden
+
+
+def positions(frames: int) -> FramePositions:
+    rotary = RotaryEmbedding()
+    rotary.freqs.data = rotary_frequencies()
+    return rotary.positions(frames, torch.device("cpu"), torch.float32)
+
+
+def test_frequencies_and_angles_are_the_reference_s():
+    reference = golden.tensors("temporal")
+    assert golden.largest(rotary_frequencies(), reference["rotary.freqs"]) < 1e-7
+    cos = positions(64).cos.repeat_interleave(2, dim=-1)
+    assert golden.largest(cos, reference["rotary.angles_f32"].cos()) < 1e-6
+
+
+def test_buckets_are_the_reference_s():
+    reference = golden.tensors("temporal")
+    buckets = relative_position_buckets(65)
+    for offset, bucket in zip(reference["relpos.key_minus_query"].tolist(), reference["relpos.bucket"].tolist()):
+        query, key = max(-offset, 0), max(offset, 0)
+        assert buckets[query, key] == bucket, f"key - query = {offset}"
+
+
+@pytest.mark.parametrize("width", [32, 40, 80, 160])
+def test_rotation_is_the_reference_s(width):
+    reference = golden.tensors("temporal")
+    heads_last = reference[f"rotary.in_{width}"].transpose(1, 2)
+    turned = rotate(heads_last, positions(16)).transpose(1, 2)
+    assert golden.largest(turned, reference[f"rotary.out_{width}"]) < 2e-6
+
+
+@pytest.mark.parametrize("frames", [16, 20])
+def test_attention_with_the_published_geometry(frames):
+    weights = golden.SHARED / "golden" / "temporal.safetensors"
+    if not weights.is_file():
+        pytest.skip("the recorded attention is only in the project's shared folder, which is not here")
+    from safetensors.torch import load_file
+
+    reference = {
+        k.removeprefix("attn320."): v.float() for k, v in load_file(weights).items() if k.startswith("attn320")
+    }
+    attention = TemporalAttention(320, 8, RotaryEmbedding())
+    attention.load_state_dict({k: v for k, v in reference.items() if k in attention.state_dict()})
+    with torch.no_grad():
+        bias = attention.time_rel_pos_bias(positions(frames).buckets, torch.float32)[0]
+        out = attention(reference[f"in_f{frames}"].unsqueeze(0), positions(frames))[0]
+    assert torch.equal(bias, reference[f"bias_f{frames}"])
+    assert golden.largest(out, reference[f"out_f{frames}"]) < 1e-5
