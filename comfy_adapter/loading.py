@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import pickle
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,12 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models_base
+import comfy.utils
 import torch
 from torch import Tensor
 
 from ..seine_model.checkpoint import (
+    SAFETENSORS_SUFFIXES,
     TEXT_ENCODER_PREFIX,
     VAE_PREFIX,
     CheckpointError,
@@ -60,6 +63,7 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
     Raises CheckpointError for missing or unsuitable parts.
     """
     state_dict, metadata = read_checkpoint(path)
+    width = infer_config(state_dict, metadata).cross_attention_dim
     # A base is read, and its text encoder checked, before anything large is built.
     base_dict, base_metadata = (state_dict, metadata) if base is None else _read_base(base)
     source = path.name if base is None else base.name
@@ -67,7 +71,6 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
     vae_dict = strip_prefix(base_dict, VAE_PREFIX)
     if not vae_dict:
         raise CheckpointError(_missing_part(source, "VAE"))
-    width = infer_config(state_dict, metadata).cross_attention_dim
     _check_text_width(text_encoder, width, source)
     model = _model(state_dict, metadata, path, weight_dtype)
     vae = comfy.sd.VAE(sd=dict(vae_dict))
@@ -89,11 +92,7 @@ def _model(
     parameters = sum(value.numel() for value in weights.values())
     load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
     model_config = SeineModelConfig(config)
-    supported = (
-        model_config.supported_inference_dtypes
-        if hasattr(model_config, "supported_inference_dtypes")
-        else ([torch.float16, torch.bfloat16, torch.float32])
-    )
+    supported = [torch.float16, torch.bfloat16, torch.float32]
     if weight_dtype is None:
         options: dict[str, Any] = {"model_params": parameters, "supported_dtypes": supported}
         if "weight_dtype" in inspect.signature(management.unet_dtype).parameters:
@@ -117,8 +116,16 @@ def _model(
 
 
 def _read_base(base: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if base.is_file():
+    if base.is_file() and base.suffix.lower() in SAFETENSORS_SUFFIXES:
         return read_checkpoint(base)
+    if base.is_file():  # the host knows, and safely skips, what training frameworks leave in Stable Diffusion's .ckpt
+        try:
+            return comfy.utils.load_torch_file(str(base), safe_load=True), {}
+        except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"base_name: {base.name} cannot be read ({type(error).__name__}). It is damaged or holds more than "
+                "plain tensors: use a .safetensors file of Stable Diffusion 1.4 or 1.5."
+            ) from error
     text_encoder = _first_file(base / "text_encoder", "model", "pytorch_model")
     vae = _first_file(base / "vae", "diffusion_pytorch_model")
     text_dict, metadata = read_checkpoint(text_encoder)

@@ -31,6 +31,11 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
     def __init__(self, config: SeineConfig) -> None:
         super().__init__({"config": config, "model_channels": config.block_out_channels[0]})
 
+    def process_unet_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        # One tensor stands under the keys of all rotary embeddings; a file must have it under each.
+        rotary = {key: value.clone() for key, value in state_dict.items() if key.endswith("rotary_emb.freqs")}
+        return super().process_unet_state_dict_for_saving({**state_dict, **rotary})
+
     def process_clip_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key.replace("clip_l.", "cond_stage_model.", 1): value for key, value in state_dict.items()}
 
