@@ -1,0 +1,52 @@
+"""Our nodes called with tensors no stock node would make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from comfyui_seine.comfy_adapter import decoding, files, keyframes, loading
+from comfyui_seine.seine_model.masks import frame_mask
+
+
+def main() -> dict[str, Any]:
+    files.register_folder()
+    _model, clip, vae = loading.load_bundle(files.model_path("sample.safetensors"), None)
+    calls: list[int] = []
+
+    class CountingVAE:
+        def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+            calls.append(pixels.shape[0])
+            return vae.encode(pixels)
+
+        def decode(self, samples: torch.Tensor) -> torch.Tensor:
+            calls.append(samples.shape[0])
+            return vae.decode(samples)
+
+    def message(action: Callable[[], Any]) -> str:
+        try:
+            action()
+        except ValueError as error:
+            return str(error)
+        return "no error"
+
+    images = torch.rand(2, 40, 72, 3)
+    bad = images.clone()
+    bad[1, 0, 0, 0] = float("nan")
+    keyframes.encode_keyframes(CountingVAE(), frame_mask("onelast3", 16), images, 72, 40, "stretch")
+    encoded, _ = list(calls), calls.clear()
+    decoding.decode_frames(CountingVAE(), torch.zeros(10, 4, 5, 9), 4)
+    broken = torch.zeros(2, 4, 5, 9)
+    broken[0] = float("nan")
+    mask = frame_mask("onelast1", 4)
+    rgba = torch.rand(2, 40, 72, 4)
+    return {
+        "encoded at once": encoded,
+        "decoded at once": list(calls),
+        "NaN keyframe": message(lambda: keyframes.encode_keyframes(vae, mask, bad, 72, 40, "stretch")),
+        "NaN latent": message(lambda: decoding.decode_frames(vae, broken, 4)),
+        "video latent": message(lambda: decoding.decode_frames(vae, torch.zeros(1, 4, 2, 5, 9), 4)),
+        "RGBA": list(keyframes.encode_keyframes(vae, mask, rgba, 72, 40, "stretch").shape),
+        "text": list(clip.encode_from_tokens(clip.tokenize("a red ball")).shape),
+    }
