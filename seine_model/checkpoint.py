@@ -212,4 +212,5 @@ def load_unet(
         for key, value in exact_rotary_frequencies(weights).items()
     }
     unet.load_state_dict(weights, assign=True)
-    return unet.eval().requires_grad_(False)
+    # As the activations are: otherwise every convolution copies its weights at every call.
+    return unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)

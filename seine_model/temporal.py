@@ -67,12 +67,14 @@ class RotaryEmbedding(nn.Module):
         return FramePositions(angles.cos().to(dtype), angles.sin().to(dtype), relative_position_buckets(frames, device))
 
 
-def rotate(x: Tensor, positions: FramePositions) -> Tensor:
-    """Rotate adjacent pairs of the first 32 dimensions of each head; x is ``[..., frames, heads, head dim]``."""
-    a, b = x[..., :ROTARY_DIM].unflatten(-1, (-1, 2)).unbind(-1)
+def rotate_(x: Tensor, positions: FramePositions) -> Tensor:
+    """Rotate, in place, adjacent pairs of the first 32 dimensions of each head; x is ``[..., frames, heads, dim]``."""
+    even, odd = x[..., 0:ROTARY_DIM:2], x[..., 1:ROTARY_DIM:2]
     cos, sin = positions.cos[:, None], positions.sin[:, None]
-    turned = torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(-2)
-    return turned if x.shape[-1] == ROTARY_DIM else torch.cat((turned, x[..., ROTARY_DIM:]), dim=-1)
+    turned_even = even * cos - odd * sin
+    odd.copy_(odd * cos + even * sin)
+    even.copy_(turned_even)
+    return x
 
 
 class RelativePositionBias(nn.Module):
@@ -117,8 +119,8 @@ class TemporalAttention(nn.Module):
 
     def forward(self, x: Tensor, positions: FramePositions) -> Tensor:
         """``[videos, pixels, frames, width]`` to the same shape (before the residual)."""
-        q = rotate(self._heads(self.to_q(x)), positions).transpose(-3, -2).flatten(0, 1)
-        k = rotate(self._heads(self.to_k(x)), positions).transpose(-3, -2).flatten(0, 1)
+        q = rotate_(self._heads(self.to_q(x)), positions).transpose(-3, -2).flatten(0, 1)
+        k = rotate_(self._heads(self.to_k(x)), positions).transpose(-3, -2).flatten(0, 1)
         v = self._heads(self.to_v(x)).transpose(-3, -2).flatten(0, 1)
         bias = self.time_rel_pos_bias(positions.buckets, x.dtype)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
