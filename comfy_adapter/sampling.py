@@ -134,7 +134,7 @@ def sample(
         )
     if mask is not None:
         positive, negative = (_keep_from_latent(seine, cond, samples, mask) for cond in (positive, negative))
-        if denoise >= 1:
+        if denoise >= 1 and "noise_mask" not in latent:
             samples = torch.zeros_like(samples)  # an encoded start would leak into the noise
     sigmas = sigmas_for(model, sampler_name, scheduler, steps, denoise)
     if len(sigmas) < 2:

@@ -38,7 +38,7 @@ class SEINEMaskBuilder(io.ComfyNode):
                     default=1,
                     min=1,
                     max=512,
-                    tooltip="How many frames are given at each chosen end; text to video and custom keyframes ignore it.",
+                    tooltip="How many frames are given at each chosen end (not for text to video, custom keyframes).",
                 ),
                 io.String.Input(
                     "indices",

@@ -43,7 +43,7 @@ class SEINEKSampler(io.ComfyNode):
                     max=100.0,
                     step=0.1,
                     round=0.01,
-                    tooltip="How strongly the prompt is followed; 8 is the official value, 1 ignores negative and is faster.",
+                    tooltip="How strongly the prompt is followed; 8 is the official value, 1 is without negative.",
                 ),
                 io.Combo.Input(
                     "sampler_name",

@@ -1,4 +1,4 @@
-"""Reference recordings: the ones every clone has in tests/golden, the rest where the project's shared folder is at hand."""
+"""Reference recordings: those every clone has in tests/golden, the rest where the project's shared folder is."""
 
 from __future__ import annotations
 

@@ -130,7 +130,13 @@ def test_noise_mask_keeps_frames_exactly(client):
     )
     graph["masked"] = node("SetLatentNoiseMask", samples=["encoded", 0], mask=["kept", 0])
     graph = sampled(graph, "KSampler", latent_image=["masked", 0])
-    result = latents(client, saving(graph, "encoded", "saved"))
+    graph["ours"] = node(
+        "SEINEKSampler",
+        **{**graph["sample"]["inputs"], "scheduler": "seine", "mask": ["kept", 0], "positive": ["positive", 0]},
+    )
+    graph["ours"]["inputs"]["negative"] = ["negative", 0]
+    result = latents(client, saving(saving(graph, "encoded", "saved"), "ours", "saved ours"))
+    assert torch.allclose(result["saved ours"][:2], result["saved"][:2], atol=1e-4)
     assert torch.allclose(result["latent"][:2], result["saved"][:2], atol=1e-4)
     assert not torch.allclose(result["latent"][2:], result["saved"][2:], atol=1e-1)
 

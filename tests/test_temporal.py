@@ -28,7 +28,8 @@ def test_frequencies_and_angles_are_the_reference_s():
 def test_buckets_are_the_reference_s():
     reference = golden.tensors("temporal")
     buckets = relative_position_buckets(65)
-    for offset, bucket in zip(reference["relpos.key_minus_query"].tolist(), reference["relpos.bucket"].tolist()):
+    recorded = torch.stack((reference["relpos.key_minus_query"].long(), reference["relpos.bucket"].long()), dim=1)
+    for offset, bucket in recorded.tolist():
         query, key = max(-offset, 0), max(offset, 0)
         assert buckets[query, key] == bucket, f"key - query = {offset}"
 

@@ -1,4 +1,4 @@
-"""Facts about SEINE as a MODEL of this host, as numbers: differences between samples that should or should not agree."""
+"""Facts about SEINE as a MODEL of this host: differences of samples that should or should not agree."""
 
 from __future__ import annotations
 
@@ -103,14 +103,15 @@ def guidance_halves(fixture: Fixture) -> dict[str, float]:
 
 
 def lora(fixture: Fixture) -> dict[str, float]:
-    """A Stable Diffusion 1.x LoRA in kohya's names, on the layers SEINE shares with it."""
+    """A Stable Diffusion 1.x LoRA (linear and convolution layers) in kohya's names, on what SEINE shares with it."""
     weights = {}
     generator = torch.Generator().manual_seed(5)
     for key, value in fixture.model.model.diffusion_model.state_dict().items():
-        if key.endswith((".attn1.to_q.weight", ".attn2.to_v.weight", ".ff.net.2.weight")):
+        if key.endswith((".attn1.to_q.weight", ".attn2.to_v.weight", ".ff.net.2.weight", ".conv2.weight")):
             name = "lora_unet_" + key.removesuffix(".weight").replace(".", "_")
-            weights[f"{name}.lora_down.weight"] = torch.randn(4, value.shape[1], generator=generator)
-            weights[f"{name}.lora_up.weight"] = torch.randn(value.shape[0], 4, generator=generator) * 0.1
+            ones = [1] * (value.ndim - 2)
+            weights[f"{name}.lora_down.weight"] = torch.randn(4, *value.shape[1:], generator=generator)
+            weights[f"{name}.lora_up.weight"] = torch.randn(value.shape[0], 4, *ones, generator=generator) * 0.1
             weights[f"{name}.alpha"] = torch.tensor(4.0)
     plain = fixture.sample()
 

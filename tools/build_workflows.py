@@ -1,0 +1,371 @@
+"""Writes workflows/*.json (for the interface) and workflows/api/*.json: `python tools/build_workflows.py`.
+
+Widget order and slot types come from the running modern host, so that a saved workflow is what the interface itself
+would have saved. The sizes and places below are in the canvas's pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+FOLDER = Path(__file__).resolve().parents[1] / "workflows"
+IN_ENVIRONMENT = "SEINE_BUILD_ENVIRONMENT"
+WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
+
+FILES_NOTE = """### Files
+- **SEINE**: `models/seine/seine.safetensors`, one file with text encoder and VAE, made from the published `seine.pt` \
+(Vchitect/SEINE) and Stable Diffusion 1.4 by `tools/convert_checkpoint.py`.
+- Or put `seine.pt` itself into `models/seine`, Stable Diffusion 1.4 or 1.5 into `models/checkpoints`, and choose both \
+in *Load SEINE Checkpoint*."""
+
+CHAIN_NOTE = """### Two more files
+- **Upscaling**: any model of *Load Upscale Model* in `models/upscale_models`, such as RealESRGAN x2.
+- **Interpolation**: a RIFE or FILM model in `models/frame_interpolation`.
+
+Three in-between frames make 8 frames per second 32."""
+
+
+@dataclass
+class Step:
+    """One node: an input is a value, or ``(name of a step, output slot)`` for a link."""
+
+    type: str
+    at: tuple[int, int]
+    size: tuple[int, int]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    title: str | None = None
+
+
+@dataclass
+class Workflow:
+    steps: dict[str, Step]
+    groups: list[tuple[str, int, int, int, int, str]]
+    notes: list[tuple[str, int, int, int, int]]
+
+
+def _clip(
+    mode: str, prompt: str, width: int, height: int, images: list[str], frames: int = 16, cfg: float = 8.0
+) -> Workflow:
+    """Load, describe, choose frames, sample, decode; `images` are the files of Load Image."""
+    steps = {
+        "checkpoint": Step(
+            "SEINECheckpointLoader",
+            (0, 60),
+            (380, 130),
+            {"model_name": "seine.safetensors", "base_name": "bundled", "weight_dtype": "default"},
+        ),
+        "positive": Step(
+            "CLIPTextEncode", (440, 60), (380, 150), {"clip": ("checkpoint", 1), "text": prompt}, "Prompt"
+        ),
+        "negative": Step(
+            "CLIPTextEncode", (440, 260), (380, 110), {"clip": ("checkpoint", 1), "text": ""}, "Negative prompt"
+        ),
+        "mask": Step(
+            "SEINEMaskBuilder",
+            (440, 480),
+            (380, 210),
+            {"mode": mode, "count": 1, "indices": "0, 15", "frames": frames, "width": width, "height": height},
+        ),
+        "clip": Step(
+            "SEINEImageToVideo",
+            (900, 60),
+            (320, 270),
+            {
+                "positive": ("positive", 0),
+                "negative": ("negative", 0),
+                "vae": ("checkpoint", 2),
+                "mask": ("mask", 0),
+                "width": width,
+                "height": height,
+                "resize_mode": "stretch",
+                "batch_size": 1,
+            },
+        ),
+        "sample": Step(
+            "SEINEKSampler",
+            (1300, 60),
+            (320, 330),
+            {
+                "model": ("checkpoint", 0),
+                "positive": ("clip", 0),
+                "negative": ("clip", 1),
+                "latent_image": ("clip", 2),
+                "seed": 1,
+                "steps": 50,
+                "cfg": cfg,
+                "sampler_name": "ddim",
+                "scheduler": "seine",
+                "denoise": 1.0,
+            },
+        ),
+        "decode": Step(
+            "SEINEVAEDecode",
+            (1300, 480),
+            (320, 160),
+            {
+                "samples": ("sample", 0),
+                "vae": ("checkpoint", 2),
+                "frames_at_a_time": 8,
+                "tiled": False,
+                "tile_size": 512,
+            },
+        ),
+    }
+    for number, file in enumerate(images):
+        steps[f"image {number}"] = Step(
+            "LoadImage",
+            (0, 480 + 380 * number),
+            (380, 330),
+            {"image": file},
+            ["First frame", "Last frame"][number] if len(images) > 1 else "Image",
+        )
+    if len(images) == 1:
+        steps["clip"].inputs["keyframes"] = ("image 0", 0)
+    elif images:
+        steps["keyframes"] = Step(
+            "BatchImagesNode",
+            (440, 740),
+            (380, 80),
+            {"images.image0": ("image 0", 0), "images.image1": ("image 1", 0)},
+            "Keyframes",
+        )
+        steps["clip"].inputs["keyframes"] = ("keyframes", 0)
+    groups = [
+        ("Model", -20, 0, 420, 210, "#3f789e"),
+        ("Prompt", 420, 0, 420, 390, "#3f789e"),
+        ("Which frames are given", 420, 420, 420, 430 if len(images) > 1 else 290, "#8A8"),
+        ("Clip", 880, 0, 360, 350, "#8A8"),
+        ("Sampling", 1280, 0, 360, 660, "#a1309b"),
+    ]
+    if images:
+        groups.append(("Keyframes" if len(images) > 1 else "Image", -20, 420, 420, 10 + 390 * len(images) + 30, "#8A8"))
+    return Workflow(steps, groups, [(FILES_NOTE, 900, 420, 320, 240)])
+
+
+def _saved(workflow: Workflow, source: str, fps: float, prefix: str, x: int = 1700) -> Workflow:
+    """`workflow` with the IMAGE of step `source` made into a video."""
+    workflow.steps["video"] = Step(
+        "CreateVideo", (x, 60), (340, 110), {"images": (source, 0), "fps": fps, "bit_depth": 8}
+    )
+    workflow.steps["save"] = Step(
+        "SaveVideo",
+        (x, 230),
+        (340, 410),
+        {"video": ("video", 0), "filename_prefix": prefix, "format": "auto", "format.codec": "auto", "codec": "auto"},
+    )
+    workflow.groups.append(("Video", x - 20, 0, 380, 660, "#b58b2a"))
+    return workflow
+
+
+def _chained(workflow: Workflow) -> Workflow:
+    """`workflow` with upscaling and frame interpolation between decoding and video."""
+    workflow.steps |= {
+        "upscaler": Step("UpscaleModelLoader", (1700, 60), (340, 60), {"model_name": "RealESRGAN_x2.pth"}),
+        "upscaled": Step(
+            "ImageUpscaleWithModel", (1700, 180), (340, 60), {"upscale_model": ("upscaler", 0), "image": ("decode", 0)}
+        ),
+        "interpolator": Step(
+            "FrameInterpolationModelLoader", (1700, 300), (340, 60), {"model_name": "rife47.safetensors"}
+        ),
+        "interpolated": Step(
+            "FrameInterpolate",
+            (1700, 420),
+            (340, 90),
+            {"interp_model": ("interpolator", 0), "images": ("upscaled", 0), "multiplier": 4},
+        ),
+    }
+    workflow.groups.append(("Upscale and interpolate", 1680, 0, 380, 540, "#a1309b"))
+    workflow.notes.append((CHAIN_NOTE, 1680, 590, 380, 200))
+    return _saved(workflow, "interpolated", 32.0, "video/SEINE_transition", x=2100)
+
+
+def workflows() -> dict[str, Workflow]:
+    """All of them by file name."""
+    transition = "smooth transition, from a flower to the stars"
+    return {
+        "image_to_video": _saved(
+            _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
+            *("decode", 8.0, "video/SEINE"),
+        ),
+        "transition": _saved(
+            _clip("first and last frames", transition, 512, 512, ["example.png", "example.png"]),
+            *("decode", 8.0, "video/SEINE_transition"),
+        ),
+        "text_to_video": _saved(
+            _clip("text to video", "a sailing boat on a lake at sunset", 512, 320, []),
+            *("decode", 8.0, "video/SEINE_text"),
+        ),
+        "transition_upscale_interpolate": _chained(
+            _clip("first and last frames", transition, 512, 512, ["example.png", "example.png"])
+        ),
+    }
+
+
+def api_format(workflow: Workflow) -> dict[str, Any]:
+    """What the server is sent."""
+    ids = {name: str(number) for number, name in enumerate(workflow.steps, 1)}
+    return {
+        ids[name]: {
+            "class_type": step.type,
+            "inputs": {
+                key: [ids[value[0]], value[1]] if isinstance(value, tuple) else value
+                for key, value in step.inputs.items()
+            },
+            **({"_meta": {"title": step.title}} if step.title else {}),
+        }
+        for name, step in workflow.steps.items()
+    }
+
+
+def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[str, Any]:
+    """What the interface saves and loads."""
+    ids = {name: number for number, name in enumerate(workflow.steps, 1)}
+    outputs: dict[tuple[str, int], list[int]] = {}
+    links, nodes = [], []
+    for name, step in workflow.steps.items():
+        info = object_info[step.type]
+        slots, widgets = [], []
+        for key, spec in _inputs(info, step):
+            value = step.inputs.get(key)
+            if isinstance(value, tuple):
+                kind = _type(spec)
+                links.append([len(links) + 1, ids[value[0]], value[1], ids[name], len(slots), kind])
+                outputs.setdefault(value, []).append(len(links))
+                slots.append(_slot(key, kind, len(links)))
+            elif _type(spec) in WIDGET_TYPES:
+                widgets += _widget_values(key, spec, step.inputs)
+            else:
+                slots.append(_slot(key, _type(spec), None))
+        nodes.append(
+            {
+                "id": ids[name],
+                "type": step.type,
+                "pos": list(step.at),
+                "size": list(step.size),
+                "flags": {},
+                "order": len(nodes),
+                "mode": 0,
+                "inputs": slots,
+                "outputs": [{"name": label, "type": kind} for label, kind in zip(*_outputs(info), strict=True)],
+                "properties": {"Node name for S&R": step.type},
+                "widgets_values": widgets,
+                **({"title": step.title} if step.title else {}),
+            }
+        )
+    for (name, slot), connected in outputs.items():
+        nodes[ids[name] - 1]["outputs"][slot]["links"] = connected
+    for text, x, y, width, height in workflow.notes:
+        nodes.append(_note(len(nodes) + 1, len(nodes), text, (x, y), (width, height)))
+    return {
+        "last_node_id": len(nodes),
+        "last_link_id": len(links),
+        "nodes": nodes,
+        "links": links,
+        "groups": [
+            {"title": title, "bounding": [x, y, width, height], "color": color, "font_size": 24, "flags": {}}
+            for title, x, y, width, height, color in workflow.groups
+        ],
+        "config": {},
+        "extra": {},
+        "version": 0.4,
+    }
+
+
+def _inputs(info: dict[str, Any], step: Step) -> list[tuple[str, list]]:
+    """Name and specification of each input; an input that grows has as many as the step fills, and a free one."""
+    result = []
+    for key, spec in [*info["input"].get("required", {}).items(), *info["input"].get("optional", {}).items()]:
+        if spec[0] != "COMFY_AUTOGROW_V3":
+            result.append((key, spec))
+            continue
+        template = spec[1]["template"]
+        (item,) = template["input"]["required"].values()
+        filled = sum(name.startswith(f"{key}.") for name in step.inputs)
+        result += [(f"{key}.{template['prefix']}{number}", item) for number in range(filled + 1)]
+    return result
+
+
+def _slot(name: str, kind: str, link: int | None) -> dict[str, Any]:
+    _, grows, label = name.rpartition(".")
+    return {"name": name, "type": kind, "link": link, **({"label": label} if grows else {})}
+
+
+def _type(spec: list) -> str:
+    return "COMBO" if isinstance(spec[0], list) else spec[0]
+
+
+def _outputs(info: dict[str, Any]) -> tuple[list[str], list[str]]:
+    return info["output_name"], info["output"]
+
+
+def _widget_values(key: str, spec: list, values: dict[str, Any]) -> list[Any]:
+    options = spec[1] if len(spec) > 1 else {}
+    result = [values[key]]
+    if options.get("control_after_generate"):
+        result.append("randomize")
+    if options.get("image_upload"):
+        result.append("image")
+    if spec[0] == "COMFY_DYNAMICCOMBO_V3":  # the chosen option's own widgets follow
+        result += [value for name, value in values.items() if name.startswith(f"{key}.")]
+    return result
+
+
+def _note(node_id: int, order: int, text: str, at: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "id": node_id,
+        "type": "MarkdownNote",
+        "pos": list(at),
+        "size": list(size),
+        "flags": {},
+        "order": order,
+        "mode": 0,
+        "inputs": [],
+        "outputs": [],
+        "properties": {},
+        "widgets_values": [text],
+        "color": "#432",
+        "bgcolor": "#653",
+    }
+
+
+def files(object_info: dict[str, Any]) -> dict[Path, str]:
+    """Path below workflows/ and content of every file."""
+    result = {}
+    for name, workflow in workflows().items():
+        result[Path(f"{name}.json")] = json.dumps(interface_format(workflow, object_info), indent=1) + "\n"
+        result[Path("api") / f"{name}.json"] = json.dumps(api_format(workflow), indent=1) + "\n"
+    return result
+
+
+def main() -> int:
+    from tools import environment
+
+    if IN_ENVIRONMENT not in os.environ:
+        command = [str(environment.ensure("client")), str(Path(__file__).resolve())]
+        return subprocess.call(command, env=os.environ | {IN_ENVIRONMENT: "1"})
+    from tools import hosts
+    from tools.server import ComfyServer
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ComfyServer(hosts.find("modern"), Path(folder)) as server,
+    ):
+        object_info = server.client.object_info()
+    for path, content in files(object_info).items():
+        (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
+        (FOLDER / path).write_text(content, encoding="utf-8")
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
