@@ -1,0 +1,151 @@
+"""Fixtures that run tests inside real ComfyUIs, once per host, and the summary of which hosts that were.
+
+A test that asks for `host`, `server`, `client` or `run_in_host` runs on every host that can be had. It is never skipped
+for want of one: without the registry host it is an error, without the modern host the summary says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools import environment, hosts
+from tools.client import Client
+from tools.server import ComfyServer, prepare_base
+from tools.server import run_in_host as call_in_host
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SAMPLE_MODEL = "sample.safetensors"
+"""The bundle with made-up weights that every server has in models/seine."""
+
+
+class HostLog:
+    """Which hosts there are, and how their tests went."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, hosts.Host] = {}
+        self.missing: dict[str, str] = {}
+        self.results: dict[str, Counter] = {}
+
+    def names(self, chosen: str) -> list[str]:
+        """The hosts to run on; looked for once. The registry host is named even if it cannot be had."""
+        for name in hosts.HOST_NAMES:
+            if chosen in ("all", name) and name not in self.found and name not in self.missing:
+                try:
+                    self.found[name] = hosts.find(name)
+                except hosts.SetupError as problem:
+                    self.missing[name] = str(problem)
+        return [
+            name for name in hosts.HOST_NAMES if name in self.found or (name == "registry" and name in self.missing)
+        ]
+
+    def summary(self) -> str:
+        """One line: each host with versions and results, without paths."""
+        parts = []
+        for name in hosts.HOST_NAMES:
+            if name in self.found:
+                counts = self.results.get(name, Counter())
+                others = [f"{number} {how}" for how, number in sorted(counts.items()) if how != "passed"]
+                parts.append(f"{self.found[name].describe()} " + ", ".join([f"{counts['passed']} passed", *others]))
+            elif name in self.missing:
+                parts.append(self.missing[name].splitlines()[0])
+        return f"hosts: {'; '.join(parts)}" if parts else ""
+
+
+HOST_LOG = pytest.StashKey[HostLog]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--host", choices=("all", *hosts.HOST_NAMES), default="all", help="ComfyUI hosts to test in")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[HOST_LOG] = HostLog()
+    environment.tidy_up_when_terminated()  # servers are in process groups of their own
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "host" not in metafunc.fixturenames:
+        return
+    log, chosen = metafunc.config.stash[HOST_LOG], metafunc.config.getoption("--host")
+    names = log.names(chosen)
+    if chosen == "modern" and not names:
+        raise pytest.UsageError(log.missing["modern"])
+    metafunc.parametrize("host", names, indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = yield
+    name = getattr(item, "callspec", None) and item.callspec.params.get("host")
+    if name and (report.when == "call" or report.outcome != "passed"):
+        counts = item.config.stash[HOST_LOG].results.setdefault(name, Counter())
+        counts[report.outcome if report.when == "call" else f"{report.outcome} in {report.when}"] += 1
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    summary = config.stash[HOST_LOG].summary()
+    if not summary:
+        return
+    terminalreporter.write_line(summary)
+    if "SEINE_HOST_SUMMARY" in os.environ:
+        Path(os.environ["SEINE_HOST_SUMMARY"]).write_text(summary, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def host(request: pytest.FixtureRequest) -> hosts.Host:
+    """A ComfyUI to run in; a test that uses it runs once for each."""
+    log = request.config.stash[HOST_LOG]
+    if request.param not in log.found:
+        pytest.fail(log.missing[request.param], pytrace=False)
+    log.found[request.param].prepare()
+    return log.found[request.param]
+
+
+@pytest.fixture(scope="session")
+def sample_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle checkpoint with made-up weights (see tools/sample_bundle.py)."""
+    from tools.sample_bundle import sample_bundle
+
+    return sample_bundle(tmp_path_factory.mktemp("models") / SAMPLE_MODEL)
+
+
+@pytest.fixture(scope="session")
+def server(host: hosts.Host, sample_model: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A server running the pack, one per host for all tests; `sample.safetensors` is in its models/seine.
+
+    Files that a test puts below `server.models` are found at once.
+    """
+    with ComfyServer(host, tmp_path_factory.mktemp(f"server-{host.name}"), {"seine": [sample_model]}) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: ComfyServer) -> Client:
+    """The client of the running server, which is checked to be still there before and after the test."""
+    server.check()
+    yield server.client
+    server.check()
+
+
+@pytest.fixture(scope="session")
+def run_in_host(
+    host: hosts.Host, sample_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., dict[str, Any]]:
+    """Call `main(**keywords)` of a file in tests/in_host inside the host's own process and return its answer."""
+    base = tmp_path_factory.mktemp(f"in-{host.name}")
+    prepare_base(base, {"seine": [sample_model]})
+
+    def call(script: str | Path, **keywords: Any) -> dict[str, Any]:
+        return call_in_host(host, base, REPOSITORY / "tests" / "in_host" / script, keywords)
+
+    return call

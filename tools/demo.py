@@ -1,0 +1,212 @@
+"""The demo: `python tools/demo.py` turns photographs into two clips in a real ComfyUI and leaves them in output/.
+
+Sets up a ComfyUI ($COMFYUI_PATH if set, see hosts.py), links the pack into it, and runs the image-to-video and the
+transition workflow of workflows/api over HTTP. Each clip is left as MP4, with its first, middle and last frame as PNG.
+Without --checkpoint the weights are made up: the pipeline is real, the motion is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools import environment, hosts, workflow_graph
+from tools.client import Client, Progress, RunError
+from tools.environment import SetupError, say
+from tools.hosts import Host
+from tools.server import ComfyServer, ServerError, host_environment
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+OUTPUT = REPOSITORY / "output"
+CLIPS = {"image_to_video": ("rocket",), "transition": ("coffee", "chelsea")}
+"""Workflow and the scikit-image photographs it starts from."""
+STARTED = "SEINE_DEMO_STARTED"
+"""Set where the demo runs in its own environment: the time at which it was started."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--checkpoint", type=Path, help="SEINE file to use, .safetensors or .pt (default: made-up weights)"
+    )
+    parser.add_argument(
+        "--base", type=Path, help="SD 1.4 file or diffusers folder, for a checkpoint without VAE and CLIP"
+    )
+    parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
+    parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
+    parser.add_argument("--frames", type=int, default=16, help="frames per clip (default 16)")
+    parser.add_argument("--width", type=int, default=256, help="width in pixels, a multiple of 8 (default 256)")
+    parser.add_argument("--height", type=int, default=160, help="height in pixels, a multiple of 8 (default 160)")
+    parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help="folder for the clips (default: output/ of the pack)"
+    )
+    arguments = parser.parse_args()
+    for name in ("checkpoint", "base"):
+        path = getattr(arguments, name)
+        if path is not None and not path.exists():
+            parser.error(f"--{name}: there is no {path}")
+    if arguments.base and not arguments.checkpoint:
+        parser.error("--base goes with --checkpoint: the made-up checkpoint brings its own")
+    return arguments
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    started = float(os.environ.get(STARTED, time.time()))
+    try:
+        if STARTED not in os.environ:
+            # Everything below needs packages, so it runs again in the environment that has them.
+            python = environment.ensure("client")
+            command = [python, Path(__file__).resolve(), *sys.argv[1:]]
+            return environment.run_to_its_end(command, env=os.environ | {STARTED: str(started)})
+        environment.tidy_up_when_terminated()
+        return make_clips(arguments, started)
+    except (SetupError, ServerError, RunError, TimeoutError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cancelled", file=sys.stderr)
+        return 130
+
+
+def make_clips(arguments: argparse.Namespace, started: float) -> int:
+    host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+    python = host.prepare()
+    say(f"ComfyUI: {host.describe()}")
+    cpu = arguments.device == "cpu" or not sees_gpu(host, python)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    with tempfile.TemporaryDirectory(prefix="seine-demo-") as folder:
+        models, choice = place_models(arguments, host, python, Path(folder))
+        say("starting the server")
+        with ComfyServer(host, Path(folder) / "base", models, cpu=cpu) as server:
+            say(f"server ready after {time.time() - started:.0f} s")
+            for name, photographs in CLIPS.items():
+                began = time.monotonic()
+                size = f"{arguments.width}x{arguments.height}"
+                say(f"{name}: {arguments.frames} frames of {size}, {arguments.steps} steps")
+                graph = adapted_graph(server.client, name, photographs, choice, arguments)
+                outputs = server.client.run(graph, progress_printer(), timeout=6 * 3600)
+                (file,) = server.client.files(outputs)
+                made += keep_clip(server.client.fetch(file), file.filename, arguments.output / name, clip_rate(graph))
+                say(f"{name}: done in {time.monotonic() - began:.0f} s")
+    print(f"\nIn {arguments.output}:")
+    for path in made:
+        print(f"  {path.name}  ({path.stat().st_size / 1024:.0f} KB)")
+    if arguments.checkpoint is None:
+        print("The weights were made up, not trained: kept frames show their photograph, the others have no content.")
+        print("With the published checkpoint: python tools/demo.py --checkpoint seine.pt --base sd-v1-4.safetensors")
+    print(f"All of it took {time.time() - started:.0f} s.")
+    return 0
+
+
+def sees_gpu(host: Host, python: Path) -> bool:
+    code = "import torch, sys; sys.exit(not (torch.cuda.is_available() or torch.backends.mps.is_available()))"
+    return (
+        subprocess.run([python, "-c", code], check=False, capture_output=True, env=host_environment(host)).returncode
+        == 0
+    )
+
+
+def place_models(
+    arguments: argparse.Namespace, host: Host, python: Path, folder: Path
+) -> tuple[dict[str, list[Path]], dict[str, str]]:
+    """The files to show the server, by model folder, and the loader's inputs that choose them."""
+    if arguments.checkpoint is None:
+        file = folder / "seine-made-up.safetensors"
+        say("NOTE: no --checkpoint given, so a small one with made-up, untrained weights is used")
+        command = [python, REPOSITORY / "tools" / "sample_bundle.py", file]
+        result = subprocess.run(command, check=False, capture_output=True, text=True, env=host_environment(host))
+        if result.returncode != 0:
+            raise SetupError(f"could not write the made-up checkpoint:\n{result.stderr}")
+        return {"seine": [file]}, {"model_name": file.name, "base_name": "bundled"}
+    models = {"seine": [arguments.checkpoint]}
+    if arguments.base is None:
+        return models, {"model_name": arguments.checkpoint.name, "base_name": "bundled"}
+    models["diffusers" if arguments.base.is_dir() else "checkpoints"] = [arguments.base]
+    return models, {"model_name": arguments.checkpoint.name, "base_name": arguments.base.name}
+
+
+def adapted_graph(
+    client: Client, name: str, photographs: tuple[str, ...], choice: dict[str, str], arguments: argparse.Namespace
+) -> workflow_graph.Graph:
+    """The workflow with our photographs, checkpoint and sizes, in node types that the server has."""
+    uploaded = [client.upload_image(f"{photograph}.png", photograph_png(photograph)) for photograph in photographs]
+    graph = workflow_graph.with_images(workflow_graph.load(name), uploaded)
+    sizes = {key: getattr(arguments, key) for key in ("width", "height", "frames", "steps")}
+    graph = workflow_graph.with_inputs(graph, **choice, **sizes)
+    return workflow_graph.for_older_hosts(graph, client.object_info())
+
+
+def photograph_png(name: str) -> bytes:
+    """One of the photographs that scikit-image ships, as a PNG file."""
+    import io
+
+    import skimage.data
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(getattr(skimage.data, name)()).save(file, "PNG")
+    return file.getvalue()
+
+
+def progress_printer() -> Callable[[Progress], None]:
+    """Prints a bar for each node that counts steps; one line per node where the output is not a terminal."""
+    bar_width, live = 30, sys.stdout.isatty()
+
+    def show(event: Progress) -> None:
+        if event.maximum == 0:
+            return
+        done = event.value >= event.maximum
+        if live or done:
+            filled = bar_width * event.value // event.maximum
+            bar = "#" * filled + "-" * (bar_width - filled)
+            end = "\n" if done else "\r"
+            print(f"  [{bar}] {event.node_type}: step {event.value}/{event.maximum}", end=end, flush=True)
+
+    return show
+
+
+def clip_rate(graph: workflow_graph.Graph) -> int:
+    """Frames per second that the workflow asks for."""
+    return round(next(node["inputs"]["fps"] for node in graph.values() if "fps" in node["inputs"]))
+
+
+def keep_clip(content: bytes, filename: str, target: Path, rate: int) -> list[Path]:
+    """Leave a fetched clip as `<target>.mp4`, its first, middle and last frame as PNG beside it; return the files."""
+    import io
+
+    import av
+    from PIL import Image, ImageSequence
+
+    video = target.with_name(f"{target.name}.mp4")
+    if filename.endswith(".webp"):
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(content)))]
+        with av.open(str(video), "w") as container:
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
+            stream.width, stream.height, stream.pix_fmt = *frames[0].size, "yuv420p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+            container.mux(stream.encode())
+    else:
+        video.write_bytes(content)
+        with av.open(io.BytesIO(content)) as container:
+            frames = [frame.to_image() for frame in container.decode(video=0)]
+    stills = []
+    for position, frame in {"first": frames[0], "middle": frames[len(frames) // 2], "last": frames[-1]}.items():
+        stills.append(target.with_name(f"{target.name}_{position}.png"))
+        frame.save(stills[-1])
+    return [video, *stills]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""The test command: `python tools/run_tests.py [pytest arguments]`.
+
+Sets up everything the tests need (see environment.py and hosts.py), runs pytest with the given arguments and says last
+which ComfyUI hosts the tests ran in. `--host registry`, `--host modern` or `--host all` (the default) chooses them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools import environment
+from tools.environment import SetupError, say
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str]) -> int:
+    started = time.monotonic()
+    try:
+        python = environment.ensure("client", "torch", "registry", "tests")
+    except SetupError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    say(f"environment ready after {time.monotonic() - started:.0f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        summary = Path(os.environ.get("SEINE_HOST_SUMMARY") or Path(folder) / "hosts.txt")
+        code = environment.run_to_its_end(
+            [python, "-m", "pytest", *arguments],
+            cwd=REPOSITORY,
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "SEINE_HOST_SUMMARY": str(summary)},
+        )
+        if summary.exists():
+            print(summary.read_text(encoding="utf-8"), flush=True)
+    say(f"tests took {time.monotonic() - started:.0f} s in all")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
