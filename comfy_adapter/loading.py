@@ -20,6 +20,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ..seine_model.base import TEXT_ENCODER_HEADS_KEY, read_base, text_encoder_weights, vae_weights
 from ..seine_model.checkpoint import (
     SAFETENSORS_SUFFIXES,
     TEXT_ENCODER_PREFIX,
@@ -44,11 +45,9 @@ WEIGHT_DTYPES = {
     "fp8_e5m2": torch.float8_e5m2,
 }
 GRAY_LATENT_KEY = "seine_gray_latent"
-TEXT_ENCODER_HEADS_KEY = "text_encoder_heads"
 
 _CLIP_HEAD_WIDTH = 64
-_TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
-_SD1_TEXT_WIDTH = 768
+_TEXT_PREFIX = TEXT_ENCODER_PREFIX + "transformer."
 
 
 def load_model(path: Path, weight_dtype: torch.dtype | None = None, disable_dynamic: bool = False) -> Any:
@@ -60,23 +59,22 @@ def load_model(path: Path, weight_dtype: torch.dtype | None = None, disable_dyna
 def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None = None) -> tuple[Any, Any, Any]:
     """MODEL, CLIP and VAE; the latter two from `base` (SD 1.x file or diffusers folder) or, where None, from `path`.
 
-    Raises CheckpointError for missing or unsuitable parts.
+    Raises CheckpointError for missing or unsuitable parts, before anything large is built.
     """
     state_dict, metadata = read_checkpoint(path)
     width = infer_config(state_dict, metadata).cross_attention_dim
-    # A base is read, and its text encoder checked, before anything large is built.
-    base_dict, base_metadata = (state_dict, metadata) if base is None else _read_base(base)
-    source = path.name if base is None else base.name
-    text_encoder = _text_encoder_state_dict(base_dict, source)
-    vae_dict = strip_prefix(base_dict, VAE_PREFIX)
-    if not vae_dict:
-        raise CheckpointError(_missing_part(source, "VAE"))
-    _check_text_width(text_encoder, width, source)
+    try:
+        base_dict, base_metadata = (state_dict, metadata) if base is None else read_base(base, _read_base_file)
+        name = (base or path).name
+        text_encoder = text_encoder_weights(base_dict, name, width)
+        vae_dict = strip_prefix(vae_weights(base_dict, name), VAE_PREFIX)
+    except CheckpointError as error:
+        raise CheckpointError(f"base_name: {error} See the README on which files go where.") from error
     model = _model(state_dict, metadata, path, weight_dtype)
-    vae = comfy.sd.VAE(sd=dict(vae_dict))
+    vae = comfy.sd.VAE(sd=vae_dict)
     if hasattr(vae, "throw_exception_if_invalid"):
         vae.throw_exception_if_invalid()
-    return model, _clip(text_encoder, base_metadata), vae
+    return model, _clip(strip_prefix(text_encoder, _TEXT_PREFIX), base_metadata), vae
 
 
 def _model(
@@ -115,72 +113,21 @@ def _model(
     return patcher
 
 
-def _read_base(base: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if base.is_file() and base.suffix.lower() in SAFETENSORS_SUFFIXES:
-        return read_checkpoint(base)
-    if base.is_file():  # the host knows, and safely skips, what training frameworks leave in Stable Diffusion's .ckpt
-        try:
-            return comfy.utils.load_torch_file(str(base), safe_load=True), {}
-        except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-            raise CheckpointError(
-                f"base_name: {base.name} cannot be read ({type(error).__name__}). It is damaged or holds more than "
-                "plain tensors: use a .safetensors file of Stable Diffusion 1.4 or 1.5."
-            ) from error
-    text_encoder = _first_file(base / "text_encoder", "model", "pytorch_model")
-    vae = _first_file(base / "vae", "diffusion_pytorch_model")
-    text_dict, metadata = read_checkpoint(text_encoder)
-    merged = {f"{TEXT_ENCODER_PREFIX}transformer.{key}": value for key, value in text_dict.items()}
-    merged.update({VAE_PREFIX + key: value for key, value in read_checkpoint(vae)[0].items()})
-    return merged, metadata
-
-
-def _first_file(folder: Path, *stems: str) -> Path:
-    for stem in stems:
-        for ending in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin"):
-            if (folder / (stem + ending)).is_file():
-                return folder / (stem + ending)
-    raise CheckpointError(f"base_name: {folder.parent.name}/{folder.name} has no {stems[0]}.safetensors in it")
-
-
-def _missing_part(source: str, part: str) -> str:
-    return (
-        f"{source} has no {part} in it. Choose a Stable Diffusion 1.4 or 1.5 checkpoint or diffusers folder as "
-        "base_name, or make one file of all parts with tools/convert_checkpoint.py."
-    )
-
-
-def _text_encoder_state_dict(state_dict: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The text encoder under its transformers names; CheckpointError for other kinds than CLIP ViT-L's."""
-    found = strip_prefix(state_dict, TEXT_ENCODER_PREFIX + "transformer.")
-    if not found:
-        other = any(key.startswith(("conditioner.", TEXT_ENCODER_PREFIX + "model.")) for key in state_dict)
-        if other:
-            raise CheckpointError(
-                f"base_name: {source} has the text encoder of SD 2 or SDXL, which SEINE cannot read. Choose a Stable "
-                "Diffusion 1.4 or 1.5 checkpoint."
-            )
-        raise CheckpointError(_missing_part(source, "text encoder"))
-    return {
-        key if key.startswith(("text_model.", "text_projection.")) else f"text_model.{key}": value
-        for key, value in found.items()
-        if not key.endswith("position_ids")
-    }
-
-
-def _check_text_width(text_encoder: dict[str, Tensor], expected: int, source: str) -> None:
-    if _TOKEN_EMBEDDING not in text_encoder:
-        raise CheckpointError(_missing_part(source, "complete text encoder"))
-    width = text_encoder[_TOKEN_EMBEDDING].shape[1]
-    if width != expected:
+def _read_base_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if path.suffix.lower() in SAFETENSORS_SUFFIXES:
+        return read_checkpoint(path)
+    try:  # the host knows, and safely skips, what training frameworks leave in Stable Diffusion's .ckpt
+        return comfy.utils.load_torch_file(str(path), safe_load=True), {}
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"base_name: the text encoder of {source} is {width} wide, this SEINE model reads {expected}. The "
-            "published model needs the one of Stable Diffusion 1.4 or 1.5 (768), not of SD 2 or SDXL."
-        )
+            f"{path.name} cannot be read ({type(error).__name__}). It is damaged or holds more than plain tensors: use "
+            "a .safetensors file of Stable Diffusion 1.4 or 1.5."
+        ) from error
 
 
 def _clip(text_encoder: dict[str, Tensor], metadata: dict[str, str]) -> Any:
     """The host's CLIP, with its own tokenizer, at the geometry of these weights (SD 1.x's is the host's default)."""
-    vocabulary, width = text_encoder[_TOKEN_EMBEDDING].shape
+    vocabulary, width = text_encoder["text_model.embeddings.token_embedding.weight"].shape
     layers = {key.split(".")[3] for key in text_encoder if key.startswith("text_model.encoder.layers.")}
     geometry = {
         "hidden_act": "quick_gelu",
@@ -207,11 +154,5 @@ def _clip(text_encoder: dict[str, Tensor], metadata: dict[str, str]) -> Any:
         clip = comfy.sd.CLIP(target, embedding_directory=embeddings_folders())
     finally:
         os.unlink(config_file)
-    missing, _unexpected = clip.load_sd(text_encoder)
-    missing = [key for key in missing if "logit_scale" not in key and "position_ids" not in key]
-    if missing:
-        raise CheckpointError(
-            f"The text encoder is incomplete: {len(missing)} weights are missing ({', '.join(missing[:4])} …). Fetch "
-            "the base checkpoint again."
-        )
+    clip.load_sd(text_encoder)
     return clip

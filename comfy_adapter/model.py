@@ -32,9 +32,12 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
         super().__init__({"config": config, "model_channels": config.block_out_channels[0]})
 
     def process_unet_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        # One tensor stands under the keys of all rotary embeddings; a file must have it under each.
-        rotary = {key: value.clone() for key, value in state_dict.items() if key.endswith("rotary_emb.freqs")}
-        return super().process_unet_state_dict_for_saving({**state_dict, **rotary})
+        # Files hold plain tensors: contiguous ones, and the shared rotary frequencies under each of their keys.
+        plain = {
+            key: value.clone() if key.endswith("rotary_emb.freqs") else value.contiguous()
+            for key, value in state_dict.items()
+        }
+        return super().process_unet_state_dict_for_saving(plain)
 
     def process_clip_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key.replace("clip_l.", "cond_stage_model.", 1): value for key, value in state_dict.items()}

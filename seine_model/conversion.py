@@ -1,0 +1,226 @@
+"""Writing a SEINE checkpoint as .safetensors, alone or bundled with the text encoder and VAE of an SD 1.x base.
+
+Weights stream: the input is memory-mapped, and one tensor at a time is converted, written and later compared.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from .base import TEXT_ENCODER_HEADS_KEY, read_base, text_encoder_weights, vae_weights
+from .checkpoint import (
+    CONFIG_KEY,
+    SAFETENSORS_SUFFIXES,
+    TEXT_ENCODER_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    CheckpointError,
+    check_state_dict,
+    exact_rotary_frequencies,
+    infer_config,
+    read_checkpoint,
+    unet_state_dict,
+)
+from .config import SeineConfig
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+_FORMAT_NAMES = {
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_CARRIED_METADATA = (TEXT_ENCODER_HEADS_KEY, "seine_gray_latent")
+_BATCH = 2**25
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written: keys and parameters of each part ("UNet", "text encoder", "VAE"), bytes, seconds."""
+
+    config: SeineConfig
+    parts: dict[str, tuple[int, int]]
+    size: int
+    seconds: float
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    dtype: torch.dtype = torch.float16,
+    *,
+    base: str | Path | None = None,
+    config: SeineConfig | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda phase, fraction: None,
+) -> Conversion:
+    """Convert `source` (seine.pt, .safetensors or a bundle) to the file `target`, which appears once it is verified.
+
+    base: an SD 1.x single file or diffusers folder whose text encoder and VAE are bundled; None keeps those `source`
+    has, if any. config: None takes it from the file. progress: called with the phase and the fraction of it done.
+    Raises CheckpointError for unsuitable input, OSError where the target cannot be written.
+    """
+    started = time.perf_counter()
+    source, target, base = Path(source), Path(target), None if base is None else Path(base)
+    _check_target(target, (source, base), overwrite)
+    state_dict, source_metadata = read_checkpoint(source)
+    weights = unet_state_dict(state_dict)
+    try:
+        config = config or infer_config(state_dict, source_metadata)
+        check_state_dict(weights, config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{source.name}: {error}") from error
+    parts = {"UNet": exact_rotary_frequencies(weights)}
+
+    extra, extra_metadata = (state_dict, source_metadata) if base is None else read_base(base)
+    if base is not None or any(key.startswith((TEXT_ENCODER_PREFIX, VAE_PREFIX)) for key in state_dict):
+        name = source.name if base is None else f"base {base.name}"
+        parts = {"UNet": {UNET_PREFIX + key: value for key, value in parts["UNet"].items()}}
+        parts["text encoder"] = text_encoder_weights(extra, name, config.cross_attention_dim)
+        parts["VAE"] = vae_weights(extra, name)
+
+    tensors = {key: value for part in parts.values() for key, value in part.items()}
+    metadata = {key: extra_metadata[key] for key in _CARRIED_METADATA if key in extra_metadata}
+    metadata |= {"format": "pt", CONFIG_KEY: json.dumps(config.to_dict())}
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part.safetensors")
+    try:
+        _write(partial, tensors, metadata, dtype, progress)
+        _verify(partial, tensors, metadata, config, dtype, progress)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    counts = {name: (len(part), sum(value.numel() for value in part.values())) for name, part in parts.items()}
+    return Conversion(config, counts, target.stat().st_size, time.perf_counter() - started)
+
+
+def _check_target(target: Path, inputs: tuple[Path | None, ...], overwrite: bool) -> None:
+    if target.suffix.lower() not in SAFETENSORS_SUFFIXES:
+        raise ValueError(f"{target}: the output must end in .safetensors, so that loaders know what it is")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent}: there is no such folder for the output; create it first")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder: name the file to write")
+    if not target.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(f"{target} exists already: choose another name, or replace it with --overwrite")
+    if any(path is not None and path.exists() and path.samefile(target) for path in inputs):
+        raise FileExistsError(f"{target} is one of the inputs: choose another name for the output")
+
+
+def _stored_dtype(key: str, tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """Rotary frequencies stay float32: half precision would turn the last of 16 frames by up to 0.0024 rad."""
+    if not tensor.is_floating_point():
+        return tensor.dtype
+    return torch.float32 if key.endswith("rotary_emb.freqs") else dtype
+
+
+def _bytes(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """What the file holds of this tensor, uint8."""
+    return tensor.to(_stored_dtype(key, tensor, dtype)).contiguous().reshape(-1).view(torch.uint8)
+
+
+def _check_finite(key: str, tensor: Tensor, dtype: torch.dtype) -> None:
+    """CheckpointError for values that are not finite, or would not be in the stored dtype."""
+    if not tensor.is_floating_point():
+        return
+    low, high = (float(value) for value in torch.aminmax(tensor.float()))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise CheckpointError(f"{key} has NaN or infinite values: the checkpoint is damaged, fetch it again")
+    stored = _stored_dtype(key, tensor, dtype)
+    if max(-low, high) > torch.finfo(stored).max:
+        raise CheckpointError(f"{key} has values too large for {stored}: convert with --dtype bf16 or fp32")
+
+
+def _write(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], dtype: torch.dtype, progress: Progress
+) -> None:
+    """The safetensors format: length of the header (8 bytes, little-endian), JSON header, the tensors back to back."""
+    # Wider types first keeps every tensor aligned to its own size.
+    keys = sorted(tensors, key=lambda key: -_stored_dtype(key, tensors[key], dtype).itemsize)
+    header: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for key in keys:
+        stored = _stored_dtype(key, tensors[key], dtype)
+        begin, end = end, end + tensors[key].numel() * stored.itemsize
+        shape = list(tensors[key].shape)
+        header[key] = {"dtype": _FORMAT_NAMES[stored], "shape": shape, "data_offsets": [begin, end]}
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % 8)
+
+    needed, free = 8 + len(encoded) + end, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise OSError(
+            f"{path.parent} has {free / 1e9:.2f} GB free, the output needs {needed / 1e9:.2f} GB (a file it replaces "
+            "stays until the new one is verified): make room or choose another disk"
+        )
+    try:
+        with path.open("xb") as file:
+            file.write(len(encoded).to_bytes(8, "little") + encoded)
+            for key in keys:
+                _check_finite(key, tensors[key], dtype)
+                file.write(_bytes(key, tensors[key], dtype).numpy())
+                progress("writing", file.tell() / needed)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{path.parent}: the output could not be written ({reason}); is the disk full?") from error
+
+
+def _verify(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: dict[str, str],
+    config: SeineConfig,
+    dtype: torch.dtype,
+    progress: Progress,
+) -> None:
+    """Read the file back as a loader would, then compare every tensor with its source, bit by bit."""
+    written, written_metadata = read_checkpoint(path)
+    if written_metadata != metadata or infer_config(written, written_metadata) != config:
+        raise OSError(f"{path.parent}: the output's metadata reads back differently; try another disk")
+    check_state_dict(unet_state_dict(written), config)
+    layout = {key: (value.shape, value.dtype) for key, value in written.items()}
+    if layout != {key: (value.shape, _stored_dtype(key, value, dtype)) for key, value in tensors.items()}:
+        raise OSError(f"{path.parent}: the output's list of tensors reads back differently; try another disk")
+    del written
+    done = 0
+    for keys in _batches(tensors):
+        # Opened anew for each batch, so that pages of the file that were read are let go.
+        with safe_open(path, framework="pt", device="cpu") as file:
+            for key in keys:
+                if not torch.equal(_bytes(key, file.get_tensor(key), dtype), _bytes(key, tensors[key], dtype)):
+                    raise OSError(f"{path.parent}: {key} reads back with other values; try another disk")
+        done += len(keys)
+        progress("verifying", done / len(tensors))
+
+
+def _batches(tensors: Mapping[str, Tensor]) -> Iterator[list[str]]:
+    """The keys in groups that hold not much more than _BATCH bytes."""
+    keys, size = [], 0
+    for key, value in tensors.items():
+        keys.append(key)
+        size += value.nbytes
+        if size >= _BATCH:
+            yield keys
+            keys, size = [], 0
+    if keys:
+        yield keys

@@ -1,0 +1,103 @@
+"""Convert SEINE's published checkpoint to .safetensors, alone or with the text encoder and VAE of an SD 1.x base.
+
+    python tools/convert_checkpoint.py seine.pt seine_fp16.safetensors --dtype fp16
+    python tools/convert_checkpoint.py seine.pt seine_bundle.safetensors --base stable-diffusion-v1-4
+
+Needs torch and safetensors: run it with the Python that runs ComfyUI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from seine_model import CheckpointError, SeineConfig
+from seine_model.conversion import DTYPES, Conversion, convert
+
+try:
+    import resource
+except ImportError:  # Windows keeps no such record
+    resource = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = None if options.config is None else _read_config(options.config)
+        result = convert(
+            options.source,
+            options.target,
+            DTYPES[options.dtype],
+            base=options.base,
+            config=config,
+            overwrite=options.overwrite,
+            progress=_ProgressLine(),
+        )
+    except (CheckpointError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(_summary(options.target, options.dtype, result))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    description, _, epilog = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="seine.pt, or a SEINE .safetensors file or bundle")
+    parser.add_argument("target", type=Path, help="the .safetensors file to write")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="how weights are stored (default: fp16)")
+    parser.add_argument(
+        "--base",
+        type=Path,
+        help="Stable Diffusion 1.4 or 1.5, a single .safetensors or .ckpt file or a diffusers folder: its text encoder "
+        "and VAE go into the file",
+    )
+    parser.add_argument("--config", type=Path, help="config.json of the UNet, for sizes other than the published one")
+    parser.add_argument("--overwrite", action="store_true", help="replace the target where it exists")
+    return parser
+
+
+def _read_config(path: Path) -> SeineConfig:
+    try:
+        return SeineConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"--config {path}: {error}") from error
+
+
+class _ProgressLine:
+    """One line per phase and quarter of it, so that a log stays readable."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, int] = ("", -1)
+
+    def __call__(self, phase: str, fraction: float) -> None:
+        step = (phase, int(fraction * 4) * 25)
+        if step != self._last:
+            self._last = step
+            print(f"{phase} {step[1]}%", file=sys.stderr, flush=True)
+
+
+def _summary(target: Path, dtype: str, result: Conversion) -> str:
+    parts = ", ".join(
+        f"{name} {keys} keys / {count / 1e6:.1f} M parameters" for name, (keys, count) in result.parts.items()
+    )
+    memory = "" if resource is None else f", peak memory {_peak_memory() / 1e9:.2f} GB with the mapped input"
+    return f"{target}: {parts}; {dtype}, {result.size / 1e9:.2f} GB, {result.seconds:.1f} s{memory}. Verified."
+
+
+def _peak_memory() -> int:
+    """Bytes; what is mapped and was read counts too."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())
