@@ -119,15 +119,13 @@ def _build_official(checkout: Path) -> Any:
 
 
 def _build_ours() -> Any:
-    import torch
-
     from seine_model import SeineUNet3D
     from seine_model.temporal import rotary_frequencies
 
     model = SeineUNet3D()
     tables = {key: rotary_frequencies() for key in model.state_dict() if key.endswith("rotary_emb.freqs")}
     model.load_state_dict(tables, strict=False)
-    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # as load_unet leaves it
+    return model.eval().requires_grad_(False)
 
 
 def _inputs(shape: tuple[int, ...]) -> tuple[Any, Any, Any]:

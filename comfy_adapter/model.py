@@ -72,8 +72,6 @@ class SeineModel(comfy.model_base.BaseModel):
     def __init__(self, model_config: SeineModelConfig, gray_latent: tuple[float, ...] = SD1_MID_GRAY, device=None):
         super().__init__(model_config, comfy.model_base.ModelType.EPS, device=device, unet_model=HostUNet)
         self.gray_latent = gray_latent
-        # As the activations are: otherwise every convolution copies its weights at every call.
-        self.diffusion_model.to(memory_format=torch.channels_last)
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         noise: Tensor = kwargs["noise"]

@@ -65,8 +65,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path.name} holds more than plain tensors and is refused, since loading it could run code. Use the "
-            f"published seine.pt, or a .safetensors file. ({_first_line(error)})"
+            f"{path.name} holds more than plain tensors and is refused, since loading it could run code. Use a "
+            f".safetensors file; of SEINE itself, the published seine.pt will do too. ({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
@@ -212,5 +212,4 @@ def load_unet(
         for key, value in exact_rotary_frequencies(weights).items()
     }
     unet.load_state_dict(weights, assign=True)
-    # As the activations are: otherwise every convolution copies its weights at every call.
-    return unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return unet.eval().requires_grad_(False)

@@ -45,6 +45,13 @@ def _norm_all_frames(norm: nn.Module, x: Tensor, frames: int) -> Tensor:
     return stacked.permute(0, 2, 3, 1).reshape(rows, height, width, channels).permute(0, 3, 1, 2)
 
 
+def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
+    """A 3x3 convolution. On the CPU, maps of less than 8x8 take half the time in plain memory order."""
+    if x.device.type == "cpu" and x.shape[-2] * x.shape[-1] < 64:
+        return conv(x.contiguous()).contiguous(memory_format=torch.channels_last)
+    return conv(x)
+
+
 class TimeEmbedding(nn.Module):
     """Linear, SiLU, Linear."""
 
@@ -73,9 +80,9 @@ class ResnetBlock(nn.Module):
         self.conv_shortcut = operations.Conv2d(in_width, width, 1, **kwargs) if in_width != width else None
 
     def forward(self, x: Tensor, time: Tensor, frames: int) -> Tensor:
-        h = self.conv1(_silu(_norm_all_frames(self.norm1, x, frames)))
+        h = _convolve(self.conv1, _silu(_norm_all_frames(self.norm1, x, frames)))
         h = h + self.time_emb_proj(time).repeat_interleave(frames, 0)[:, :, None, None]
-        h = self.conv2(_silu(_norm_all_frames(self.norm2, h, frames)))
+        h = _convolve(self.conv2, _silu(_norm_all_frames(self.norm2, h, frames)))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
@@ -98,7 +105,7 @@ class Upsample(nn.Module):
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
         # Doubling and cropping: nearest interpolation straight to an odd size would choose other pixels.
         doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return self.conv(doubled[:, :, : size[0], : size[1]])
+        return _convolve(self.conv, doubled[:, :, : size[0], : size[1]])
 
 
 class Attention(nn.Module):

@@ -4,7 +4,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from seine_model.checkpoint import TEXT_ENCODER_PREFIX, UNET_PREFIX, VAE_PREFIX, read_checkpoint, strip_prefix
+from seine_model.checkpoint import (
+    TEXT_ENCODER_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    infer_config,
+    read_checkpoint,
+    strip_prefix,
+)
+from seine_model.conversion import convert
 from tests.graphs import clip, latents, node, sampled
 from tools.client import ExecutionFailed
 
@@ -48,6 +56,21 @@ def with_loader(**inputs):
 def test_parts_give_the_bundle_s_clip(client, parts, model_name, base_name):
     whole = latents(client, sampled(clip()))["latent"]
     assert torch.equal(latents(client, with_loader(model_name=model_name, base_name=base_name))["latent"], whole)
+
+
+def test_a_converted_bundle_gives_the_same_clip(client, parts, server):
+    models = server.models
+    torch.save({"ema": read_checkpoint(models / "seine" / "unet-only.safetensors")[0]}, server.base / "published.pt")
+    convert(
+        server.base / "published.pt",
+        models / "seine" / "converted.safetensors",
+        torch.float32,
+        base=models / "diffusers" / "sd-folder",
+        config=infer_config(*read_checkpoint(models / "seine" / "unet-only.safetensors")),
+        overwrite=True,
+    )
+    converted = latents(client, with_loader(model_name="converted.safetensors", base_name="bundled"))["latent"]
+    assert torch.equal(converted, latents(client, sampled(clip()))["latent"])
 
 
 def test_model_loader_gives_the_same_model(client, parts):
