@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from ..seine_model.hooks import Hooks
+from ..seine_model.layers import Attention
 from ..seine_model.temporal import FramePositions, TemporalAttention
-from ..seine_model.unet import Attention
 
 TEMPORAL_PATCH = "attn_temp"
 """SEINE's own patch point: ``transformer_options["patches_replace"]["attn_temp"][block]`` is called with

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from .layers import Attention
     from .temporal import FramePositions, TemporalAttention
-    from .unet import Attention
 
 
 class Hooks:

@@ -1,0 +1,50 @@
+import pytest
+import torch
+from torch import nn
+
+from seine_model.layers import Upsample, norm_all_frames, scaled_dot_product_attention, timestep_embedding
+from tests import golden_data as golden
+
+
+def test_statistics_run_over_all_frames_of_one_video():
+    frames = torch.randn(6, 8, 3, 5) + torch.arange(6).view(6, 1, 1, 1)  # two videos of three frames
+    norm = nn.GroupNorm(2, 8).requires_grad_(False)
+    video = frames.unflatten(0, (2, 3)).transpose(1, 2)
+    expected = norm(video).transpose(1, 2).flatten(0, 1)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        out = norm_all_frames(norm, frames.contiguous(memory_format=layout), frames=3)
+        assert golden.largest(out, expected) < 1e-5
+    assert golden.largest(norm(frames), expected) > 0.1
+
+
+@pytest.mark.parametrize("size", [(5, 9), (6, 10), (16, 15)])
+def test_upsampling_doubles_and_crops(size):
+    layer = Upsample(4, None, None, nn).requires_grad_(False)
+    x = torch.randn(2, 4, (size[0] + 1) // 2, (size[1] + 1) // 2)
+    doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, :, : size[0], : size[1]]
+    assert golden.largest(layer(x, torch.Size(size)), layer.conv(doubled)) < 1e-5
+
+
+def test_small_and_large_maps_convolve_alike():
+    """Maps below and above the size where the memory order changes: a border of zeros must not change the middle."""
+    layer = Upsample(4, None, None, nn).requires_grad_(False)
+    x = torch.randn(2, 4, 3, 3).contiguous(memory_format=torch.channels_last)
+    padded = nn.functional.pad(x, (2, 2, 2, 2))
+    small, large = layer(x, torch.Size((6, 6))), layer(padded, torch.Size((14, 14)))
+    assert golden.largest(small[..., 1:-1, 1:-1], large[..., 5:-5, 5:-5]) < 1e-5
+
+
+def test_time_embedding_is_cosines_then_sines():
+    out = timestep_embedding(torch.tensor([0, 999]), 320)
+    assert out.dtype == torch.float32
+    assert torch.equal(out[0], torch.cat((torch.ones(160), torch.zeros(160))))
+    assert float(out[1, 1]) == pytest.approx(float(torch.tensor(999 * 10000 ** (-1 / 160)).cos()), abs=1e-3)
+
+
+def test_attention_is_softmax_of_scaled_products():
+    q, k, v = torch.randn(3, 2, 5, 12).unbind(0)
+    heads = [
+        (a @ b.transpose(1, 2) / 2).softmax(-1) @ c
+        for a, b, c in zip(q.split(4, -1), k.split(4, -1), v.split(4, -1), strict=True)
+    ]
+    assert golden.largest(scaled_dot_product_attention(q, k, v, heads=3), torch.cat(heads, -1)) < 1e-5
