@@ -119,6 +119,15 @@ def test_saved_checkpoint_is_a_bundle_again(client, server):
     assert (again - whole).abs().max() <= 0.02 * whole.abs().max()
 
 
+def test_stable_diffusion_s_text_encoder_and_vae_are_the_host_s_own(run_in_host, tmp_path):
+    facts = run_in_host("stable_diffusion.py", folder=str(tmp_path))
+    assert facts["text"] == [1, 77, 768]
+    assert facts["text spread"] > 0.1
+    assert facts["text difference"] <= 1e-5
+    assert facts["pixels"] == [1, 32, 48, 3]
+    assert facts["pixel difference"] <= 1e-5
+
+
 def test_a_base_that_cannot_be_read(client, parts):
     with pytest.raises(ExecutionFailed, match=r"base_name: .*broken\.ckpt cannot be read"):
         client.run(with_loader(model_name="unet-only.safetensors", base_name="broken.ckpt"))
