@@ -44,24 +44,25 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
 
 
 class KeyframeCond(comfy.conds.CONDNoiseShape):
-    """Mask and masked latents per frame. Both halves of guidance must have keyframes, or neither.
+    """Mask and masked latents per frame. Both halves of guidance must be for the same kind of clip.
 
     The host compares the two halves whenever it batches them, whichever sampler runs: the one place to notice a
     negative prompt that did not pass through SEINE Image to Video.
     """
 
-    def __init__(self, cond: Tensor, has_keyframes: bool) -> None:
+    def __init__(self, cond: Tensor, clip: str) -> None:
         super().__init__(cond)
-        self.has_keyframes = has_keyframes
+        self.clip = clip
 
     def _copy_with(self, cond: Tensor) -> KeyframeCond:
-        return type(self)(cond, self.has_keyframes)
+        return type(self)(cond, self.clip)
 
     def can_concat(self, other: Any) -> bool:
-        if getattr(other, "has_keyframes", None) != self.has_keyframes:
+        if getattr(other, "clip", None) != self.clip:
             raise ValueError(
-                "One of positive and negative carries SEINE keyframes and the other does not. Wire both through SEINE "
-                "Image to Video and take both of its outputs."
+                f"The prompts of positive and negative are for different clips ({self.clip}; "
+                f"{getattr(other, 'clip', 'another model')}). Wire both through SEINE Image to Video and take both of "
+                "its outputs."
             )
         return super().can_concat(other)
 
@@ -83,7 +84,7 @@ class SeineModel(comfy.model_base.BaseModel):
                 f"The conditioning is for clips of {frames} frames, the latent has {rows}. Use the latent of the same "
                 "SEINE Image to Video node, or a whole number of its clips."
             )
-        has_keyframes = mask is not None
+        clip = f"{frames} frames {'without' if mask is None else 'with'} keyframes"
         if masked_latents is None:
             gray = torch.tensor(self.gray_latent, dtype=torch.float32).view(1, -1, 1, 1)
             masked_latents = gray.expand(frames, -1, *noise.shape[-2:])
@@ -94,7 +95,7 @@ class SeineModel(comfy.model_base.BaseModel):
         mask, masked_latents = fit_to_latents(mask, masked_latents, noise.shape[-2:])
         concat = torch.cat((mask, masked_latents), dim=1).repeat(rows // frames, 1, 1, 1).to(kwargs["device"])
         conds = {
-            "c_concat": KeyframeCond(concat, has_keyframes),
+            "c_concat": KeyframeCond(concat, clip),
             "num_video_frames": comfy.conds.CONDConstant(frames),
         }
         # Ours first: the host compares them in order and stops at the first that does not fit.

@@ -94,6 +94,7 @@ def test_a_second_pass_at_another_size(facts):
     [
         ("foreign negative", "Wire both through SEINE Image to Video"),
         ("foreign negative, stock sampler", "Wire both through SEINE Image to Video"),
+        ("foreign negative, two clips", "positive and negative are for different clips"),
         ("foreign negative unused", "no error"),
         ("text width", "1024 wide, this SEINE model reads 64"),
         ("frames of conditioning", "clips of 8 frames, the latent has 5"),

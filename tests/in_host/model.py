@@ -299,6 +299,12 @@ def errors(fixture: Fixture) -> dict[str, str]:
                 disable_pbar=True,
             )
         ),
+        "foreign negative, two clips": message(
+            lambda: fixture.sample(
+                latent=fixture.empty(2 * FRAMES),
+                conds=[keyframes.attach(fixture.prompts[0], torch.ones(FRAMES), fixture.latents), plain],
+            )
+        ),
         "foreign negative unused": message(lambda: fixture.sample(conds=[keyframed, plain], cfg=1.0)),
         "text width": message(lambda: fixture.sample(conds=[wide, wide])),
         "frames of conditioning": message(lambda: fixture.sample(latent=short)),
