@@ -9,7 +9,7 @@ import pickle
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import comfy.model_management as management
 import comfy.model_patcher
@@ -20,10 +20,16 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..seine_model.base import TEXT_ENCODER_HEADS_KEY, read_base, text_encoder_weights, vae_weights
+from ..seine_model.base import (
+    TEXT_ENCODER_HEADS_KEY,
+    TEXT_MODEL_PREFIX,
+    read_base,
+    text_encoder_weights,
+    vae_weights,
+)
 from ..seine_model.checkpoint import (
+    GRAY_LATENT_KEY,
     SAFETENSORS_SUFFIXES,
-    TEXT_ENCODER_PREFIX,
     VAE_PREFIX,
     CheckpointError,
     check_state_dict,
@@ -33,6 +39,7 @@ from ..seine_model.checkpoint import (
     strip_prefix,
     unet_state_dict,
 )
+from ..seine_model.config import SeineConfig
 from .files import embeddings_folders
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
 
@@ -44,16 +51,23 @@ WEIGHT_DTYPES = {
     "fp8_e4m3fn": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
-GRAY_LATENT_KEY = "seine_gray_latent"
 
 _CLIP_HEAD_WIDTH = 64
-_TEXT_PREFIX = TEXT_ENCODER_PREFIX + "transformer."
+
+
+class SeineFile(NamedTuple):
+    """A checkpoint that was read and found to hold a SEINE UNet: `weights`, without a bundle's prefix."""
+
+    path: Path
+    state_dict: dict[str, Tensor]
+    metadata: dict[str, str]
+    config: SeineConfig
+    weights: dict[str, Tensor]
 
 
 def load_model(path: Path, weight_dtype: torch.dtype | None = None, disable_dynamic: bool = False) -> Any:
     """A MODEL from a SEINE file. Raises CheckpointError for a file that is not one."""
-    state_dict, metadata = read_checkpoint(path)
-    return _model(state_dict, metadata, path, weight_dtype, disable_dynamic)
+    return _model(_read_model_file(path), weight_dtype, disable_dynamic)
 
 
 def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None = None) -> tuple[Any, Any, Any]:
@@ -61,35 +75,37 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
 
     Raises CheckpointError for missing or unsuitable parts, before anything large is built.
     """
-    state_dict, metadata = read_checkpoint(path)
-    width = infer_config(state_dict, metadata).cross_attention_dim
+    file = _read_model_file(path)
     try:
-        base_dict, base_metadata = (state_dict, metadata) if base is None else read_base(base, _read_base_file)
+        parts, metadata = (file.state_dict, file.metadata) if base is None else read_base(base, _read_base_file)
         name = (base or path).name
-        text_encoder = text_encoder_weights(base_dict, name, width)
-        vae_dict = strip_prefix(vae_weights(base_dict, name), VAE_PREFIX)
+        text_encoder = text_encoder_weights(parts, name, file.config.cross_attention_dim)
+        vae_dict = strip_prefix(vae_weights(parts, name), VAE_PREFIX)
     except CheckpointError as error:
         raise CheckpointError(f"base_name: {error} See the README on which files go where.") from error
-    model = _model(state_dict, metadata, path, weight_dtype)
+    model = _model(file, weight_dtype)
     vae = comfy.sd.VAE(sd=vae_dict)
     if hasattr(vae, "throw_exception_if_invalid"):
         vae.throw_exception_if_invalid()
-    return model, _clip(strip_prefix(text_encoder, _TEXT_PREFIX), base_metadata), vae
+    return model, _clip(strip_prefix(text_encoder, TEXT_MODEL_PREFIX), metadata), vae
 
 
-def _model(
-    state_dict: dict[str, Tensor],
-    metadata: dict[str, str],
-    path: Path,
-    weight_dtype: torch.dtype | None,
-    disable_dynamic: bool = False,
-) -> Any:
-    config = infer_config(state_dict, metadata)
-    weights = unet_state_dict(state_dict)
-    check_state_dict(weights, config)
+def _read_model_file(path: Path) -> SeineFile:
+    try:
+        state_dict, metadata = read_checkpoint(path)
+        config = infer_config(state_dict, metadata)
+        weights = unet_state_dict(state_dict)
+        check_state_dict(weights, config)
+    except CheckpointError as error:
+        raise CheckpointError(f"model_name {path.name}: {error}") from error
+    return SeineFile(path, state_dict, metadata, config, weights)
+
+
+def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: bool = False) -> Any:
+    weights, metadata = file.weights, file.metadata
     parameters = sum(value.numel() for value in weights.values())
     load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
-    model_config = SeineModelConfig(config)
+    model_config = SeineModelConfig(file.config)
     supported = [torch.float16, torch.bfloat16, torch.float32]
     if weight_dtype is None:
         options: dict[str, Any] = {"model_params": parameters, "supported_dtypes": supported}
@@ -109,7 +125,7 @@ def _model(
         model.to(offload_device)
     assign = {"assign": True} if getattr(patcher, "is_dynamic", bool)() else {}
     model.load_model_weights(exact_rotary_frequencies(weights), "", **assign)
-    patcher.cached_patcher_init = (load_model, (path, weight_dtype))
+    patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
 
 
@@ -140,7 +156,7 @@ def _clip(text_encoder: dict[str, Tensor], metadata: dict[str, str]) -> Any:
         "eos_token_id": vocabulary - 1,
     }
     # Not in SD 1.x files; the host's class has it, for pooled outputs SEINE does not use.
-    text_encoder.setdefault("text_projection.weight", torch.eye(width))
+    text_encoder["text_projection.weight"] = torch.eye(width)
     handle, config_file = tempfile.mkstemp(suffix=".json")
     try:
         with os.fdopen(handle, "w") as file:

@@ -14,7 +14,7 @@ from .checkpoint import TEXT_ENCODER_PREFIX, VAE_PREFIX, CheckpointError, read_c
 TEXT_ENCODER_HEADS_KEY = "text_encoder_heads"
 Reader = Callable[[Path], tuple[dict[str, Tensor], dict[str, str]]]
 
-_TEXT_PREFIX = TEXT_ENCODER_PREFIX + "transformer."
+TEXT_MODEL_PREFIX = TEXT_ENCODER_PREFIX + "transformer."
 _SD1_SCALING_FACTOR = 0.18215
 _LATENT_CHANNELS = 4
 _CLIP_LAYER = (
@@ -45,7 +45,7 @@ def read_base(base: str | Path, read: Reader = read_checkpoint) -> tuple[dict[st
     if abs(scale - _SD1_SCALING_FACTOR) > 1e-4:
         raise CheckpointError(_not_sd1(f"base {base.name}", f"a VAE with scaling factor {scale}"))
     heads = _json(base / "text_encoder" / "config.json").get("num_attention_heads")
-    merged = {_TEXT_PREFIX + key: value for key, value in text_encoder.items()}
+    merged = {TEXT_MODEL_PREFIX + key: value for key, value in text_encoder.items()}
     merged |= {VAE_PREFIX + key: value for key, value in vae.items()}
     return merged, {} if heads is None else {TEXT_ENCODER_HEADS_KEY: str(heads)}
 
@@ -80,7 +80,7 @@ def text_encoder_weights(state_dict: Mapping[str, Tensor], name: str, width: int
     """
     found = {
         key if key.startswith("text_model.") else f"text_model.{key}": value
-        for key, value in strip_prefix(state_dict, _TEXT_PREFIX).items()
+        for key, value in strip_prefix(state_dict, TEXT_MODEL_PREFIX).items()
         if not key.endswith("position_ids") and not key.startswith("text_projection.")
     }
     if not found:
@@ -102,7 +102,7 @@ def text_encoder_weights(state_dict: Mapping[str, Tensor], name: str, width: int
             f"{name}: its text encoder is {given} wide, this SEINE model reads {width}. The published model needs "
             "that of Stable Diffusion 1.4 or 1.5 (768), not of SD 2 or SDXL."
         )
-    return {_TEXT_PREFIX + key: value for key, value in found.items()}
+    return {TEXT_MODEL_PREFIX + key: value for key, value in found.items()}
 
 
 def vae_weights(state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ UNET_PREFIX = "model.diffusion_model."
 TEXT_ENCODER_PREFIX = "cond_stage_model."
 VAE_PREFIX = "first_stage_model."
 CONFIG_KEY = "seine_config"
+GRAY_LATENT_KEY = "seine_gray_latent"
+"""Metadata of a bundle with a VAE of its own: scaled latent of a mid-gray image, JSON list of 4."""
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 
 _LISTED = 8

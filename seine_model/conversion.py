@@ -21,6 +21,7 @@ from torch import Tensor
 from .base import TEXT_ENCODER_HEADS_KEY, read_base, text_encoder_weights, vae_weights
 from .checkpoint import (
     CONFIG_KEY,
+    GRAY_LATENT_KEY,
     SAFETENSORS_SUFFIXES,
     TEXT_ENCODER_PREFIX,
     UNET_PREFIX,
@@ -45,7 +46,7 @@ _FORMAT_NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-_CARRIED_METADATA = (TEXT_ENCODER_HEADS_KEY, "seine_gray_latent")
+_CARRIED_METADATA = (TEXT_ENCODER_HEADS_KEY, GRAY_LATENT_KEY)
 _BATCH = 2**25
 
 Progress = Callable[[str, float], None]

@@ -65,9 +65,9 @@ def _strided_timesteps(count: int, total: int) -> Tensor:
 class Schedule:
     """Coefficients of the chain that visits only `timesteps` (any order given, kept ascending); float64."""
 
-    def __init__(self, timesteps: Tensor, betas: Tensor | None = None) -> None:
+    def __init__(self, timesteps: Tensor) -> None:
         self.timesteps = timesteps.sort().values
-        full = torch.cumprod(1 - (linear_betas() if betas is None else betas), 0)
+        full = torch.cumprod(1 - linear_betas(), 0)
         if len(self.timesteps) == 0 or self.timesteps[0] < 0 or self.timesteps[-1] >= len(full):
             raise ValueError(f"timesteps must be one or more of 0..{len(full) - 1}")
         one = torch.ones(1, dtype=torch.float64)

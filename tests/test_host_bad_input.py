@@ -95,6 +95,7 @@ def test_files_that_are_no_seine_checkpoint(client, server, sample_model, write,
     name = write.__name__ + suffix
     write(server.models / "seine" / name, sample_model)
     message = failure(client, sampled(clip(model_name=name)))
+    assert message.startswith(("model_name", "base_name"))
     for word in words:
         assert word in message
 

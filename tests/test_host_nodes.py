@@ -31,3 +31,7 @@ def test_transparent_images_are_encoded(facts):
 
 def test_text_encoder_of_another_width(facts):
     assert facts["text"] == [1, 77, 64]
+
+
+def test_a_bundle_may_say_what_gray_is_to_its_vae(facts):
+    assert facts["gray latents"] == [[0.8223, -0.6876, 0.6364, 0.138], [0.5, -1.0, 0.25, 0.0]]

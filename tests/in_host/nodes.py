@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from comfyui_seine.comfy_adapter import decoding, files, keyframes, loading
+from comfyui_seine.seine_model.checkpoint import GRAY_LATENT_KEY, read_checkpoint
 from comfyui_seine.seine_model.masks import frame_mask
+from safetensors.torch import save_file
 
 
 def main() -> dict[str, Any]:
@@ -41,7 +43,12 @@ def main() -> dict[str, Any]:
     broken[0] = float("nan")
     mask = frame_mask("onelast1", 4)
     rgba = torch.rand(2, 40, 72, 4)
+    bundle = files.model_path("sample.safetensors")
+    tensors, metadata = read_checkpoint(bundle)
+    own_gray = bundle.with_name("own-gray.safetensors")
+    save_file(tensors, own_gray, metadata | {GRAY_LATENT_KEY: "[0.5, -1.0, 0.25, 0.0]"})
     return {
+        "gray latents": [list(loading.load_model(path).model.gray_latent) for path in (bundle, own_gray)],
         "encoded at once": encoded,
         "decoded at once": list(calls),
         "NaN keyframe": message(lambda: keyframes.encode_keyframes(vae, mask, bad, 72, 40, "stretch")),
