@@ -11,14 +11,15 @@ FOLDER = "seine"
 _MODEL_FOLDERS = (FOLDER, "diffusion_models", "unet", "checkpoints")
 _SUFFIXES = {".safetensors", ".sft", ".pt", ".pth", ".ckpt", ".bin"}
 BUNDLED = "bundled"
+_PACK_MODELS = str(Path(__file__).resolve().parents[1] / "models")
 
 
 def register_folder() -> None:
-    """Make models/seine known to the host; a path the user configured stays."""
-    default = os.path.join(folder_paths.models_dir, FOLDER)
+    """Make models/seine and the pack's own small model known to the host; a path the user configured stays."""
     paths, suffixes = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
-    if default not in paths:
-        paths = [*paths, default]
+    for folder in (os.path.join(folder_paths.models_dir, FOLDER), _PACK_MODELS):
+        if folder not in paths:
+            paths = [*paths, folder]
     folder_paths.folder_names_and_paths[FOLDER] = (paths, set(suffixes) | _SUFFIXES)
 
 

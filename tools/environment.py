@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "psutil",
         "kornia",
     ),
+    "training": ("transformers", "safetensors", "tqdm", "matplotlib"),
     "tests": ("pytest", "ruff", "safetensors"),
 }
 MINIMUM_PYTHON = (3, 10)

@@ -1,0 +1,73 @@
+"""Makes clips with the pack's own nodes inside a ComfyUI's process, for `small_model.py` (see tools/in_host.py)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from comfyui_seine.comfy_adapter import files
+from comfyui_seine.comfy_adapter.keyframes import MASK
+from comfyui_seine.nodes.conditioning import SEINEImageToVideo
+from comfyui_seine.nodes.decode import SEINEVAEDecode
+from comfyui_seine.nodes.loaders import SEINECheckpointLoader
+from comfyui_seine.nodes.mask import SEINEMaskBuilder
+from comfyui_seine.nodes.sampling import SEINEKSampler
+from safetensors.torch import load_file, save_file
+
+import nodes as stock
+
+MODES = {"image to video": "first frames", "transition": "first and last frames", "text to video": "text to video"}
+
+
+def main(scenes: list[dict[str, Any]], pictures: str, runs: list[dict[str, Any]], frames: int) -> list[float]:
+    """Each run's clips go to its `target`; returns seconds of sampling and decoding per clip of each run.
+
+    pictures: a .safetensors file with "first" and "last" [scenes, H, W, 3].
+    """
+    files.register_folder()
+    images = load_file(pictures)
+    loaded: dict[str, tuple] = {}
+    seconds = []
+    for run in runs:
+        if run["model"] not in loaded:
+            loaded.clear()
+            loaded[run["model"]] = SEINECheckpointLoader.execute(run["model"], "bundled", "default").args
+        clips, took = [], []
+        for index, scene in enumerate(scenes[: run["scenes"]]):
+            first, last = images["first"][index : index + 1], images["last"][index : index + 1]
+            began = time.monotonic()
+            clips.append(make(loaded[run["model"]], run, scene, first, last, frames))
+            took.append(time.monotonic() - began)
+        made = {"clips": torch.stack(clips).half(), "reconstructed": reconstructed(loaded, run, images)}
+        save_file(made, run["target"])
+        seconds.append(sum(took) / len(took))
+        print(f"{run['name']}: {seconds[-1]:.1f} s per clip", flush=True)
+    return seconds
+
+
+def make(
+    loaded: tuple, run: dict[str, Any], scene: dict[str, Any], first: torch.Tensor, last: torch.Tensor, frames: int
+) -> torch.Tensor:
+    """One clip, [frames, H, W, 3]."""
+    model, clip, vae = loaded
+    height, width = first.shape[1:3]
+    keyframes = {"image to video": first, "transition": torch.cat((first, last)), "text to video": None}[run["task"]]
+    (mask,) = SEINEMaskBuilder.execute(MODES[run["task"]], 1, "", frames, width, height).args
+    positive, negative = (stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene["caption"], ""))
+    positive, negative, latent = SEINEImageToVideo.execute(
+        positive, negative, vae, mask, width, height, "stretch", 1, keyframes
+    ).args
+    if run.get("inverted"):
+        positive, negative = ([[e, o | {MASK: 1 - o[MASK]}] for e, o in cond] for cond in (positive, negative))
+    settings = {name: run[name] for name in ("steps", "cfg", "sampler_name", "scheduler")}
+    (samples,) = SEINEKSampler.execute(
+        model, positive, negative, latent, seed=scene["seed"], denoise=1.0, **settings
+    ).args
+    return SEINEVAEDecode.execute(samples, vae, frames, False, 512).args[0]
+
+
+def reconstructed(loaded: dict[str, tuple], run: dict[str, Any], images: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The first and last pictures after the VAE alone, [2, scenes, H, W, 3]."""
+    vae = loaded[run["model"]][2]
+    return torch.stack([vae.decode(vae.encode(images[name][: run["scenes"]])) for name in ("first", "last")]).half()

@@ -1,0 +1,242 @@
+"""Quality of the small model the pack ships, on held-out scenes of its world: `python benchmarks/small_model.py`.
+
+Clips are made by the pack's nodes in a real ComfyUI and measured by plain image processing, see measures.py in
+tools/small_model. Prints the tables that docs/small_model.md records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools import environment, hosts
+from tools.train import SHIPPED
+
+STARTED = "SEINE_BENCHMARK"
+MOTIONS = ("left", "right", "up", "down", "grow", "shrink")
+TASKS = ("image to video", "transition", "text to video")
+DEFAULT = {"sampler_name": "ddim", "scheduler": "seine", "steps": 50}
+SAMPLERS = (
+    {"sampler_name": "seine_ddpm", "scheduler": "seine", "steps": 250},
+    DEFAULT,
+    {"sampler_name": "dpmpp_2m", "scheduler": "seine", "steps": 25},
+    {"sampler_name": "uni_pc", "scheduler": "seine", "steps": 20},
+)
+BROKEN = ("untrained", "inverted mask", "no temporal attention")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="bundle to measure (default: the shipped one)")
+    parser.add_argument("--scenes", type=int, default=32, help="held-out scenes per measure (default 32)")
+    parser.add_argument("--cfg", type=float, default=4.0, help="guidance (default 4)")
+    parser.add_argument("--steps", type=int, help="steps of the first table (default: the sampler's)")
+    parser.add_argument("--only", choices=("quality", "samplers", "broken"), nargs="+", help="some of the tables only")
+    parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
+    parser.add_argument("--json", type=Path, help="also write every number")
+    parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if STARTED not in os.environ:
+        python = environment.ensure("client", "torch", "training")
+        command = [python, Path(__file__).resolve(), *sys.argv[1:]]
+        return environment.run_to_its_end(command, env=os.environ | {STARTED: "1"})
+    environment.tidy_up_when_terminated()
+    host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+    with tempfile.TemporaryDirectory(prefix="seine-quality-") as folder:
+        results, rows = measure(arguments, host, Path(folder))
+        report(results, arguments.json)
+        if arguments.sheet:
+            from tools.small_model.sheet import contact_sheet
+
+            contact_sheet(rows, arguments.sheet)
+    return 0
+
+
+@dataclass
+class Result:
+    """What one run measured, averaged over its scenes; None where the task has no such measure."""
+
+    name: str
+    task: str
+    seconds: float
+    first: float | None = None
+    last: float | None = None
+    reconstruction: float = 0.0
+    clip: float | None = None
+    motion: float | None = None
+    colour: float = 0.0
+    shape: float = 0.0
+    both: float = 0.0
+    smoothness: float = 0.0
+
+
+def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """What to make: name, table, model file, task and sampler settings."""
+    wanted = arguments.only or ("quality", "samplers", "broken")
+    default = DEFAULT | ({"steps": arguments.steps} if arguments.steps else {})
+    model, runs = arguments.model.name, []
+    if "quality" in wanted or arguments.sheet:
+        runs += [{"name": task, "table": "quality", "task": task, "model": model, **default} for task in TASKS]
+    if "samplers" in wanted:
+        for settings in SAMPLERS:
+            name = f"{settings['sampler_name']} {settings['steps']}"
+            runs.append({"name": name, "table": "samplers", "task": "transition", "model": model, **settings})
+    if "broken" in wanted:
+        for name in BROKEN:
+            file = model if name == "inverted mask" else f"{name.replace(' ', '-')}.safetensors"
+            runs += [
+                {"name": name, "table": "broken", "task": task, "model": file, "inverted": name == "inverted mask"}
+                | default
+                for task in TASKS
+                if not (name == "inverted mask" and task == "text to video")
+            ]
+    for index, run in enumerate(runs):
+        run |= {"cfg": arguments.cfg, "scenes": arguments.scenes, "target": str(folder / f"{index}.safetensors")}
+    return runs
+
+
+def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tuple[list[tuple[dict, Result]], list]:
+    """Each run with its result, and the rows of a contact sheet."""
+    from safetensors.torch import load_file, save_file
+
+    from tools.server import prepare_base, run_in_host
+    from tools.small_model import world
+    from tools.small_model.recipe import HELD_OUT
+    from tools.small_model.sheet import rows_of
+
+    scenes = [world.scene(HELD_OUT + index, MOTIONS) for index in range(arguments.scenes)]
+    truth = [world.render(scene) for scene in scenes]
+    pictures = folder / "pictures.safetensors"
+    ends = {name: _stack([clip[index] for clip in truth]) for name, index in (("first", 0), ("last", -1))}
+    save_file({name: images.permute(0, 2, 3, 1).contiguous() for name, images in ends.items()}, pictures)
+    models = [arguments.model.resolve(), *broken_models(arguments.model, folder)]
+    prepare_base(folder / "base", {"seine": models})
+    runs = runs_of(arguments, folder)
+    seconds = run_in_host(
+        host,
+        folder / "base",
+        Path(__file__).with_name("clips_in_host.py"),
+        {
+            "scenes": [{"caption": scene.caption, "seed": index} for index, scene in enumerate(scenes)],
+            "pictures": str(pictures),
+            "runs": runs,
+            "frames": world.FRAMES,
+        },
+        timeout=24 * 3600,
+    )
+    results, clips = [], {}
+    for run, took in zip(runs, seconds, strict=True):
+        made = {key: value.float().movedim(-1, -3) for key, value in load_file(run["target"]).items()}
+        result = judge(run, took, scenes, truth, made["clips"], made["reconstructed"])
+        results.append((run, result))
+        if run["table"] == "quality":
+            clips[run["task"]] = made["clips"]
+    return results, rows_of(scenes, truth, clips) if arguments.sheet else []
+
+
+def broken_models(model: Path, folder: Path) -> list[Path]:
+    """The same file with an untrained UNet, and with temporal attention that adds nothing."""
+    from safetensors.torch import save_file
+
+    from seine_model import SeineUNet3D
+    from seine_model.checkpoint import UNET_PREFIX, infer_config, read_checkpoint
+    from seine_model.training import initialise
+
+    tensors, metadata = read_checkpoint(model)
+    untrained = SeineUNet3D(infer_config(tensors, metadata))
+    initialise(untrained, seed=1)
+    fresh = {UNET_PREFIX + key: value.detach().clone() for key, value in untrained.state_dict().items()}
+    still = {key: value * 0 for key, value in tensors.items() if ".attn_temp.to_out." in key}
+    files = []
+    for name, changed in (("untrained", fresh), ("no-temporal-attention", still)):
+        files.append(folder / f"{name}.safetensors")
+        save_file(tensors | changed, files[-1], metadata)
+    return files
+
+
+def judge(
+    run: dict[str, Any], seconds: float, scenes: Sequence, truth: Sequence, clips: Any, reconstructed: Any
+) -> Result:
+    from tools.small_model import measures
+
+    kept = {"image to video": ("first",), "transition": ("first", "last"), "text to video": ()}[run["task"]]
+    result = Result(run["name"], run["task"], seconds)
+    for name, index in (("first", 0), ("last", -1)):
+        if name in kept:
+            values = [measures.psnr(clip[index], real[index]) for clip, real in zip(clips, truth, strict=True)]
+            setattr(result, name, _mean(values))
+    ends = [(0, 0), (1, -1)][: max(len(kept), 1)]
+    result.reconstruction = _mean(
+        [measures.psnr(reconstructed[end][i], real[at]) for end, at in ends for i, real in enumerate(truth)]
+    )
+    if run["task"] == "transition":
+        result.clip = _mean([measures.psnr(clip, real) for clip, real in zip(clips, truth, strict=True)])
+    pairs = list(zip(clips, scenes, strict=True))
+    result.motion = _mean([measures.motion(clip, scene.look.colour) == scene.motion for clip, scene in pairs])
+    seen = [(measures.look_at(clip[len(clip) // 2]), scene.look) for clip, scene in pairs]
+    result.colour = _mean([sight is not None and sight.colour == look.colour for sight, look in seen])
+    result.shape = _mean([sight is not None and sight.shape == look.shape for sight, look in seen])
+    result.both = _mean(
+        [sight is not None and (sight.colour, sight.shape) == (look.colour, look.shape) for sight, look in seen]
+    )
+    result.smoothness = _mean([measures.smoothness(clip) for clip in clips])
+    return result
+
+
+def report(results: list[tuple[dict[str, Any], Result]], json_file: Path | None) -> None:
+    """Print the tables."""
+    columns = {
+        "first": "first frame, dB",
+        "last": "last frame, dB",
+        "reconstruction": "VAE alone, dB",
+        "clip": "whole clip, dB",
+        "motion": "motion",
+        "colour": "colour",
+        "shape": "shape",
+        "both": "both",
+        "smoothness": "smoothness",
+        "seconds": "s per clip",
+    }
+    for table in ("quality", "samplers", "broken"):
+        rows = [result for run, result in results if run["table"] == table]
+        if not rows:
+            continue
+        print(f"\n### {table}\n\n| | task | {' | '.join(columns.values())} |")
+        print("| --- " * (len(columns) + 2) + "|")
+        for row in rows:
+            print(f"| {row.name} | {row.task} | {' | '.join(_cell(name, getattr(row, name)) for name in columns)} |")
+    if json_file:
+        json_file.write_text(json.dumps([vars(result) for _, result in results], indent=1), encoding="utf-8")
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0%}" if name in ("motion", "colour", "shape", "both") else f"{value:.2f}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(map(float, values)) / len(values)
+
+
+def _stack(tensors: Sequence) -> Any:
+    import torch
+
+    return torch.stack(list(tensors))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
