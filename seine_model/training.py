@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -61,6 +60,8 @@ class TrainingOptions:
     """Share of the learning rate that is left at the end (cosine decay)."""
     warmup: int = 100
     weight_decay: float = 0.01
+    snr_gamma: float | None = None
+    """See `noise_prediction_loss`; None weighs all timesteps alike, as SEINE was trained."""
     text_dropout: float = 0.1
     ema_decay: float = 0.999
     gradient_norm: float = 1.0
@@ -107,11 +108,18 @@ def masked_latents(latents: Tensor, mask: Tensor, gray: Tensor) -> Tensor:
 
 
 def noise_prediction_loss(
-    unet: nn.Module, latents: Tensor, masked: Tensor, mask: Tensor, context: Tensor, generator: torch.Generator
+    unet: nn.Module,
+    latents: Tensor,
+    masked: Tensor,
+    mask: Tensor,
+    context: Tensor,
+    generator: torch.Generator,
+    snr_gamma: float | None = None,
 ) -> Tensor:
     """Mean squared error of the predicted noise at random timesteps (DDPM's simple loss, arXiv 2006.11239, eq. 14).
 
-    latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width].
+    latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width]. With
+    `snr_gamma`, timesteps whose signal-to-noise ratio is above it count less (min-SNR, arXiv 2303.09556).
     """
     videos = latents.shape[0]
     timesteps = torch.randint(TIMESTEPS, (videos,), generator=generator)
@@ -120,7 +128,11 @@ def noise_prediction_loss(
     noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise
     mask_channel = mask[:, None, :, None, None].expand(-1, 1, -1, *latents.shape[-2:]).to(latents)
     sample = torch.cat((noisy, mask_channel, masked), dim=1)
-    return F.mse_loss(unet(sample, timesteps.to(latents.device), context).float(), noise)
+    errors = (unet(sample, timesteps.to(latents.device), context).float() - noise).square().flatten(1).mean(1)
+    if snr_gamma is not None:
+        snr = (abar / (1 - abar)).flatten()
+        errors = errors * snr.clamp(max=snr_gamma) / snr
+    return errors.mean()
 
 
 def _alphas_cumprod() -> Tensor:
@@ -135,7 +147,11 @@ def recompute_activations(unet: SeineUNet3D) -> None:
 
 
 def initialise(unet: SeineUNet3D, seed: int) -> None:
-    """Start values for training from scratch: torch's own for each layer, zero for what each residual adds at first."""
+    """Start values for training from scratch: torch's own for each layer, zero for what each residual adds at first.
+
+    The network begins by taking its noisy input for the noise, which at high noise is nearly right and hard to learn:
+    it would have to carry its input through all layers with an error far below what is left of the picture in it.
+    """
     torch.manual_seed(seed)
     for module in unet.modules():
         if hasattr(module, "reset_parameters"):
@@ -145,6 +161,20 @@ def initialise(unet: SeineUNet3D, seed: int) -> None:
     for name, value in unet.named_parameters():
         if name.rpartition(".")[0].endswith(("conv2", "proj_out", "conv_out", "relative_attention_bias")):
             nn.init.zeros_(value)
+
+    # Latents and their negatives go from conv_in over the outermost skip connection to conv_out, where
+    # silu(x) - silu(-x) = x.
+    shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut
+    latents, width = unet.config.out_channels, unet.config.block_out_channels[0]
+    with torch.no_grad():
+        for layer in (unet.conv_in, shortcut):
+            layer.weight[: 2 * latents] = 0
+            layer.bias[: 2 * latents] = 0
+        for channel in range(latents):
+            for feature, sign in ((channel, 1), (latents + channel, -1)):
+                unet.conv_in.weight[feature, channel, 1, 1] = sign
+                shortcut.weight[feature, shortcut.in_channels - width + feature] = 1
+                unet.conv_out.weight[channel, feature, 1, 1] = sign
 
 
 class Trainer:
@@ -190,7 +220,8 @@ class Trainer:
 
         precision = torch.autocast(self.device.type, torch.bfloat16) if options.mixed_precision else nullcontext()
         with precision:
-            loss = noise_prediction_loss(self.unet, latents.to(self.device), masked, mask, context, generator)
+            latents = latents.to(self.device)
+            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, options.snr_gamma)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss at step {self.step} is {loss.item()}: lower the learning rate or resume an earlier state"

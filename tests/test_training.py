@@ -116,6 +116,11 @@ def test_loss_is_zero_for_the_true_noise_and_one_for_none():
 
     assert noise_prediction_loss(Oracle(), latents, masked, mask, None, generator()) < 1e-6
     assert 0.9 < noise_prediction_loss(Nothing(), latents, masked, mask, None, generator()) < 1.1
+    # Every error is 1 here, so that what is left of it is the mean weight.
+    snr = 1 / (1 - torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)) - 1
+    weights = (snr.clamp(max=0.5) / snr)[seen[0][1]]
+    weighted = noise_prediction_loss(Nothing(), latents, masked, mask, None, generator(), snr_gamma=0.5)
+    assert weighted == pytest.approx(float(weights.mean()), rel=0.1)
     sample, timesteps = seen[0]
     assert torch.equal(sample[:, 4], torch.ones(4, 3, 8, 8)) and torch.equal(sample[:, 5:], masked)
     assert len(timesteps.unique()) == 4
@@ -134,10 +139,12 @@ def test_phases_follow_each_other():
     assert plan.steps == 6
 
 
-def test_an_initialised_network_predicts_zero_and_every_weight_is_finite():
+def test_an_initialised_network_takes_its_input_for_the_noise_and_every_weight_is_finite():
     unet = network()
     sample = torch.randn(1, 9, 4, 8, 8)
-    assert unet(sample, torch.tensor([5]), torch.randn(1, 5, 8)).abs().max() == 0
+    torch.testing.assert_close(
+        unet(sample, torch.tensor([5]), torch.randn(1, 5, 8)), sample[:, :4] / sample[:, :4].std(), rtol=0, atol=0.1
+    )
     assert all(value.isfinite().all() for value in unet.state_dict().values())
     assert unet.mid_block.attentions[0].transformer_blocks[0].attn_temp.rotary_emb.freqs[0] == 1
 

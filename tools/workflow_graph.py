@@ -47,6 +47,16 @@ def with_images(graph: Graph, names: Iterable[str]) -> Graph:
     return graph
 
 
+def with_prompt(graph: Graph, text: str) -> Graph:
+    """A copy with this text in the node titled Prompt. Raises KeyError where there is no such node."""
+    graph = copy.deepcopy(graph)
+    for node_id in nodes_of(graph, "CLIPTextEncode"):
+        if graph[node_id].get("_meta", {}).get("title") == "Prompt":
+            graph[node_id]["inputs"]["text"] = text
+            return graph
+    raise KeyError("no CLIP Text Encode of the workflow is titled Prompt")
+
+
 def bypassed(graph: Graph, node_type: str, source: str) -> Graph:
     """A copy without the nodes of a type: what they would give is taken from their input `source`."""
     graph = copy.deepcopy(graph)
