@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+WEB_DIRECTORY = "./web"
+"""What the host serves to the browser: help pages and the interface's scripts."""
+
 
 async def comfy_entrypoint():
     """Called by ComfyUI when it loads the pack."""

@@ -29,6 +29,7 @@ from ..seine_model.base import (
 )
 from ..seine_model.checkpoint import (
     GRAY_LATENT_KEY,
+    LATENT_RGB_KEY,
     SAFETENSORS_SUFFIXES,
     VAE_PREFIX,
     CheckpointError,
@@ -114,8 +115,9 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
         weight_dtype = management.unet_dtype(**options)
     cast_dtype = management.unet_manual_cast(weight_dtype, load_device, supported)
     model_config.set_inference_dtype(weight_dtype, cast_dtype)
-    gray = tuple(json.loads(metadata[GRAY_LATENT_KEY])) if GRAY_LATENT_KEY in metadata else SD1_MID_GRAY
-    model = SeineModel(model_config, gray)
+    gray = json.loads(metadata[GRAY_LATENT_KEY]) if GRAY_LATENT_KEY in metadata else SD1_MID_GRAY
+    latent_rgb = json.loads(metadata[LATENT_RGB_KEY]) if LATENT_RGB_KEY in metadata else None
+    model = SeineModel(model_config, gray, latent_rgb)
 
     patcher_class = comfy.model_patcher.ModelPatcher
     if not disable_dynamic:  # looked up now: the host rebinds it at start-up where it can page weights in

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.conds
-import comfy.latent_formats
 import comfy.model_base
 import comfy.supported_models_base
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
+from .preview import SeineLatentFormat
 from .unet import HostUNet
 
 SD1_MID_GRAY = (0.8223, -0.6876, 0.6364, 0.1380)
@@ -24,7 +25,7 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
     """What the host asks of a supported model. Its name for a linear beta schedule is "sqrt_linear"."""
 
     unet_extra_config: dict[str, Any] = {}
-    latent_format = comfy.latent_formats.SD15
+    latent_format = SeineLatentFormat
     sampling_settings = {"beta_schedule": "sqrt_linear", "linear_start": LINEAR_START, "linear_end": LINEAR_END}
     memory_usage_factor = 1.0
 
@@ -68,11 +69,24 @@ class KeyframeCond(comfy.conds.CONDNoiseShape):
 
 
 class SeineModel(comfy.model_base.BaseModel):
-    """`gray_latent`: scaled latent values ``[4]`` of a frame to generate, where no VAE has encoded one."""
+    """`gray_latent`: scaled latent values ``[4]`` of a frame to generate, where no VAE has encoded one.
 
-    def __init__(self, model_config: SeineModelConfig, gray_latent: tuple[float, ...] = SD1_MID_GRAY, device=None):
+    `latent_rgb`: for previews, red, green and blue (-1..1) of a unit of each scaled latent channel, and their bias,
+    ``[5, 3]``; None for Stable Diffusion 1.x's.
+    """
+
+    def __init__(
+        self,
+        model_config: SeineModelConfig,
+        gray_latent: Sequence[float] = SD1_MID_GRAY,
+        latent_rgb: Sequence[Sequence[float]] | None = None,
+        device=None,
+    ):
         super().__init__(model_config, comfy.model_base.ModelType.EPS, device=device, unet_model=HostUNet)
-        self.gray_latent = gray_latent
+        self.gray_latent = tuple(gray_latent)
+        if latent_rgb is not None:
+            *factors, bias = latent_rgb
+            self.latent_format.latent_rgb_factors, self.latent_format.latent_rgb_factors_bias = factors, bias
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         noise: Tensor = kwargs["noise"]

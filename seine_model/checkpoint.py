@@ -23,6 +23,9 @@ VAE_PREFIX = "first_stage_model."
 CONFIG_KEY = "seine_config"
 GRAY_LATENT_KEY = "seine_gray_latent"
 """Metadata of a bundle with a VAE of its own: scaled latent of a mid-gray image, JSON list of 4."""
+LATENT_RGB_KEY = "seine_latent_rgb"
+"""Metadata of the same: colours of the scaled latents for previews, JSON list of 4 channels and a bias, each with red,
+green and blue in -1..1."""
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 
 _LISTED = 8

@@ -239,8 +239,7 @@ def test_a_loss_that_is_no_number_stops_the_training():
 
 
 def test_a_network_learns_to_keep_what_is_given():
-    """One clip, learned by heart: the loss falls far below that of guessing nothing (1)."""
+    """One clip, learned by heart: the loss falls to less than half of what a new network has."""
     plan = options(phases=(Phase(120, 4, 2),), learning_rate=4e-3, warmup=5)
     losses = list(Trainer(network(), clips(count=1, frames=2), plan).run())
-    assert sum(losses[:5]) / 5 > 0.9
-    assert sum(losses[-20:]) / 20 < 0.5
+    assert sum(losses[-20:]) / 20 < 0.5 * sum(losses[:20]) / 20

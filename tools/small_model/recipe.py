@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import trange
 
 from seine_model import SeineConfig, SeineUNet3D
 from seine_model.base import TEXT_ENCODER_HEADS_KEY, TEXT_MODEL_PREFIX
-from seine_model.checkpoint import CONFIG_KEY, GRAY_LATENT_KEY, UNET_PREFIX, VAE_PREFIX
+from seine_model.checkpoint import CONFIG_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY, UNET_PREFIX, VAE_PREFIX
 from seine_model.latent_clips import LatentClips
 from seine_model.training import Phase, Trainer, TrainingOptions, initialise
 
@@ -84,8 +85,7 @@ def train_autoencoder(state: Path) -> tuple[vae.Autoencoder, list[float]]:
 
     losses = fit("VAE", module, loss, VAE_FIT, state)
     module.eval().requires_grad_(False)
-    frames = torch.cat([world.render(world.scene(seed), frames=4) for seed in range(64)])
-    module.unit.fill_(float(module.encode(frames).std()) / LATENT_DEVIATION)
+    module.unit.fill_(float(module.encode(_some_frames()).std()) / LATENT_DEVIATION)
     return module, losses
 
 
@@ -151,7 +151,8 @@ def write_bundle(target: Path, unet: dict[str, Tensor], reader: text.Reader, aut
     metadata = {
         CONFIG_KEY: json.dumps(CONFIG.to_dict()),
         TEXT_ENCODER_HEADS_KEY: str(text.HEADS),
-        GRAY_LATENT_KEY: json.dumps([round(value, 4) for value in gray]),
+        GRAY_LATENT_KEY: _rounded(gray),
+        LATENT_RGB_KEY: _rounded(latent_rgb(autoencoder)),
     }
     stored = {
         # Rotary frequencies lose their meaning in half precision; the VAE's scale is a single number.
@@ -170,3 +171,20 @@ def gray_latents(autoencoder: vae.Autoencoder) -> Tensor:
     encoded = autoencoder.encode(torch.full((1, 3, world.SIZE, world.SIZE), 0.5))[0]
     middle = encoded.shape[-1] // 2
     return torch.stack((encoded, encoded[:, middle, middle].reshape(-1, 1, 1).expand_as(encoded)))
+
+
+def latent_rgb(autoencoder: vae.Autoencoder) -> list[list[float]]:
+    """Colours of the latents for previews (see LATENT_RGB_KEY): the least squares fit on frames of the world."""
+    frames = _some_frames()
+    latents = autoencoder.encode(frames).movedim(1, -1).flatten(0, -2)
+    colours = F.avg_pool2d(frames, 8).movedim(1, -1).flatten(0, -2) * 2 - 1
+    return torch.linalg.lstsq(F.pad(latents, (0, 1), value=1.0), colours).solution.tolist()
+
+
+def _some_frames() -> Tensor:
+    return torch.cat([world.render(world.scene(seed), frames=4) for seed in range(64)])
+
+
+def _rounded(values: object) -> str:
+    """JSON of nested lists of numbers, with four digits."""
+    return json.dumps(json.loads(json.dumps(values), parse_float=lambda text: round(float(text), 4)))

@@ -1,0 +1,53 @@
+"""What the host's own latent preview shows of a clip."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import latent_preview
+import server
+import torch
+from comfyui_seine.comfy_adapter import files, loading, preview
+from comfyui_seine.seine_model.checkpoint import LATENT_RGB_KEY, read_checkpoint
+from safetensors.torch import save_file
+
+
+class Browser:
+    """Stands where the server is while a browser is connected."""
+
+    client_id = "browser"
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send_sync(self, event: str, data: dict[str, Any], client: str) -> None:
+        self.sent.append([event, data, client])
+
+
+def main() -> dict[str, Any]:
+    files.register_folder()
+    bundle = files.model_path("sample.safetensors")
+    tensors, metadata = read_checkpoint(bundle)
+    colours = [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0, 0, 0], [0, 0, 0]]
+    with_colours = bundle.with_name("own-colours.safetensors")
+    save_file(tensors, with_colours, metadata | {LATENT_RGB_KEY: json.dumps(colours)})
+
+    browser = Browser()
+    server.PromptServer.instance = browser
+    clip = -torch.ones(6, 4, 8, 16)
+    clip[4, 0] = 1.0  # the fifth frame is red
+    model = loading.load_model(with_colours).model
+    latent_preview.args.preview_method = latent_preview.LatentPreviewMethod.Latent2RGB
+    _, picture, _ = latent_preview.get_previewer("cpu", model.latent_format).decode_latent_to_preview_image(
+        "JPEG", clip
+    )
+    del server.PromptServer.instance
+    grids = {frames: list(preview.frame_grid(torch.zeros(frames, 4, 8, 16)).shape) for frames in (1, 6, 16, 200)}
+    return {
+        "size": list(picture.size),
+        "red": [index for index in range(6) if picture.getpixel((16 * (index % 2), 8 * (index // 2)))[0] > 200],
+        "sent": browser.sent,
+        "grids": grids,
+        "without": loading.load_model(bundle).model.latent_format.latent_rgb_factors_bias is None,
+    }
