@@ -72,7 +72,7 @@ def _clip(
         "mask": Step(
             "SEINEMaskBuilder",
             (440, 480),
-            (380, 210),
+            (380, 270),
             {"mode": mode, "count": 1, "indices": "0, 15", "frames": frames, "width": width, "height": height},
         ),
         "clip": Step(
@@ -93,7 +93,7 @@ def _clip(
         "sample": Step(
             "SEINEKSampler",
             (1300, 60),
-            (320, 330),
+            (320, 520),  # with room for the preview
             {
                 "model": ("checkpoint", 0),
                 "positive": ("clip", 0),
@@ -109,7 +109,7 @@ def _clip(
         ),
         "decode": Step(
             "SEINEVAEDecode",
-            (1300, 480),
+            (1300, 640),
             (320, 160),
             {
                 "samples": ("sample", 0),
@@ -133,7 +133,7 @@ def _clip(
     elif images:
         steps["keyframes"] = Step(
             "BatchImagesNode",
-            (440, 740),
+            (440, 800),
             (380, 80),
             {"images.image0": ("image 0", 0), "images.image1": ("image 1", 0)},
             "Keyframes",
@@ -142,9 +142,9 @@ def _clip(
     groups = [
         ("Model", -20, 0, 420, 210, "#3f789e"),
         ("Prompt", 420, 0, 420, 390, "#3f789e"),
-        ("Which frames are given", 420, 420, 420, 430 if len(images) > 1 else 290, "#8A8"),
+        ("Which frames are given", 420, 420, 420, 490 if len(images) > 1 else 350, "#8A8"),
         ("Clip", 880, 0, 360, 350, "#8A8"),
-        ("Sampling", 1280, 0, 360, 660, "#a1309b"),
+        ("Sampling", 1280, 0, 360, 820, "#a1309b"),
     ]
     if images:
         groups.append(("Keyframes" if len(images) > 1 else "Image", -20, 420, 420, 10 + 390 * len(images) + 30, "#8A8"))
