@@ -64,14 +64,16 @@ class Look:
     ground_shift: tuple[float, float, float]
 
     def words(self) -> tuple[str, str]:
-        ground = self.ground if self.ground in ("stripes", "tiles") else f"a {self.ground}"
-        adjective = f"{self.ground_colour} {self.ground.removeprefix('a ')}"
-        return f"a {self.colour} {self.shape}", adjective if ground == self.ground else f"a {adjective}"
+        """The shape and the ground, as captions name them."""
+        article = "a " if self.ground == "field" else ""
+        return f"a {self.colour} {self.shape}", f"{article}{self.ground_colour} {self.ground}"
 
     def colour_rgb(self) -> tuple[float, ...]:
+        """Red, green and blue of the shape, 0..1."""
         return _shifted(COLOURS[self.colour], self.colour_shift)
 
     def ground_rgb(self) -> tuple[float, ...]:
+        """The same of the ground."""
         return _shifted(GROUND_COLOURS[self.ground_colour], self.ground_shift)
 
 
@@ -88,6 +90,7 @@ class Scene:
 
     @property
     def caption(self) -> str:
+        """One sentence in plain English that says all of it."""
         thing, ground = self.look.words()
         words = MOTIONS[self.motion]
         if self.second is not None:
