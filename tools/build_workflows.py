@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -346,26 +347,27 @@ def files(object_info: dict[str, Any]) -> dict[Path, str]:
     return result
 
 
-def main() -> int:
+def main(folder: Path, make: Callable[[dict[str, Any]], dict[Path, str]], script: Path) -> int:
+    """Write to `folder` what `make` makes of the modern host's nodes; `script` is what was started."""
     from tools import environment
 
     if IN_ENVIRONMENT not in os.environ:
-        command = [str(environment.ensure("client")), str(Path(__file__).resolve())]
+        command = [str(environment.ensure("client")), str(script.resolve())]
         return subprocess.call(command, env=os.environ | {IN_ENVIRONMENT: "1"})
     from tools import hosts
     from tools.server import ComfyServer
 
     with (
-        tempfile.TemporaryDirectory() as folder,
-        ComfyServer(hosts.find("modern"), Path(folder)) as server,
+        tempfile.TemporaryDirectory() as base,
+        ComfyServer(hosts.find("modern"), Path(base)) as server,
     ):
         object_info = server.client.object_info()
-    for path, content in files(object_info).items():
-        (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
-        (FOLDER / path).write_text(content, encoding="utf-8")
+    for path, content in make(object_info).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
         print(path)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(FOLDER, files, Path(__file__)))

@@ -172,6 +172,10 @@ class Client:
         """Names of the workflows each pack shows in the template browser."""
         return json.loads(self._request("/api/workflow_templates"))
 
+    def subgraphs(self) -> dict[str, dict[str, Any]]:
+        """The blueprints of the node library, the host's and the packs'."""
+        return json.loads(self._request("/global_subgraphs"))
+
     def upload_image(self, name: str, content: bytes | Path) -> str:
         """Put an image file into the server's input folder; return the name for LoadImage."""
         data = content.read_bytes() if isinstance(content, Path) else content
