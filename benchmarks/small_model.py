@@ -44,7 +44,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not arguments.model.is_file():
+        parser.error(f"--model: there is no {arguments.model}; tools/train.py small makes one")
+    return arguments
 
 
 def main() -> int:

@@ -53,6 +53,25 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Weighting:
+    """How much the errors at a timestep count, by its signal-to-noise ratio, for latents of deviation `signal_std`.
+
+    Most of the plain loss is fine detail, which a network learns first. This one counts errors as a loss on the
+    velocity does (Salimans and Ho, arXiv 2202.00512), so that layout and motion, which are decided at high noise, are
+    learned as soon, and counts them less above a ratio of `gamma` (min-SNR, Hang et al., arXiv 2303.09556).
+    """
+
+    signal_std: float = 1.0
+    gamma: float = 5.0
+    most: float = 100.0
+
+    def of(self, snr: Tensor) -> Tensor:
+        """Weights for the ratios abar / (1 - abar)."""
+        snr = snr * self.signal_std**2
+        return snr.clamp(max=self.gamma) / snr * (1 + 1 / snr).clamp(max=self.most)
+
+
+@dataclass(frozen=True)
 class TrainingOptions:
     phases: Sequence[Phase]
     learning_rate: float = 1e-3
@@ -60,8 +79,8 @@ class TrainingOptions:
     """Share of the learning rate that is left at the end (cosine decay)."""
     warmup: int = 100
     weight_decay: float = 0.01
-    snr_gamma: float | None = None
-    """See `noise_prediction_loss`; None weighs all timesteps alike, as SEINE was trained."""
+    weighting: Weighting | None = None
+    """How much each timestep counts; None for all alike, as SEINE was trained."""
     text_dropout: float = 0.1
     ema_decay: float = 0.999
     gradient_norm: float = 1.0
@@ -114,12 +133,12 @@ def noise_prediction_loss(
     mask: Tensor,
     context: Tensor,
     generator: torch.Generator,
-    snr_gamma: float | None = None,
+    weighting: Weighting | None = None,
 ) -> Tensor:
     """Mean squared error of the predicted noise at random timesteps (DDPM's simple loss, arXiv 2006.11239, eq. 14).
 
-    latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width]. With
-    `snr_gamma`, timesteps whose signal-to-noise ratio is above it count less (min-SNR, arXiv 2303.09556).
+    latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width]. Without a
+    `weighting` all timesteps count alike, as in SEINE's own training.
     """
     videos = latents.shape[0]
     timesteps = torch.randint(TIMESTEPS, (videos,), generator=generator)
@@ -129,9 +148,8 @@ def noise_prediction_loss(
     mask_channel = mask[:, None, :, None, None].expand(-1, 1, -1, *latents.shape[-2:]).to(latents)
     sample = torch.cat((noisy, mask_channel, masked), dim=1)
     errors = (unet(sample, timesteps.to(latents.device), context).float() - noise).square().flatten(1).mean(1)
-    if snr_gamma is not None:
-        snr = (abar / (1 - abar)).flatten()
-        errors = errors * snr.clamp(max=snr_gamma) / snr
+    if weighting is not None:
+        errors = errors * weighting.of((abar / (1 - abar)).flatten())
     return errors.mean()
 
 
@@ -221,7 +239,7 @@ class Trainer:
         precision = torch.autocast(self.device.type, torch.bfloat16) if options.mixed_precision else nullcontext()
         with precision:
             latents = latents.to(self.device)
-            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, options.snr_gamma)
+            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, options.weighting)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss at step {self.step} is {loss.item()}: lower the learning rate or resume an earlier state"

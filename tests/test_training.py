@@ -12,6 +12,7 @@ from seine_model.training import (
     Phase,
     Trainer,
     TrainingOptions,
+    Weighting,
     draw_mask,
     initialise,
     masked_latents,
@@ -117,13 +118,22 @@ def test_loss_is_zero_for_the_true_noise_and_one_for_none():
     assert noise_prediction_loss(Oracle(), latents, masked, mask, None, generator()) < 1e-6
     assert 0.9 < noise_prediction_loss(Nothing(), latents, masked, mask, None, generator()) < 1.1
     # Every error is 1 here, so that what is left of it is the mean weight.
-    snr = 1 / (1 - torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)) - 1
-    weights = (snr.clamp(max=0.5) / snr)[seen[0][1]]
-    weighted = noise_prediction_loss(Nothing(), latents, masked, mask, None, generator(), snr_gamma=0.5)
-    assert weighted == pytest.approx(float(weights.mean()), rel=0.1)
+    abar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+    weights = Weighting(signal_std=2.0).of(abar / (1 - abar))[seen[0][1]]
+    weighted = noise_prediction_loss(Nothing(), latents, masked, mask, None, generator(), Weighting(signal_std=2.0))
+    assert weighted == pytest.approx(float(weights.mean()), rel=0.15)
+
     sample, timesteps = seen[0]
     assert torch.equal(sample[:, 4], torch.ones(4, 3, 8, 8)) and torch.equal(sample[:, 5:], masked)
     assert len(timesteps.unique()) == 4
+
+
+def test_weights_follow_the_signal_to_noise_ratio():
+    snr = torch.tensor([1e-4, 0.1, 1.0, 5.0, 50.0])
+    weights = Weighting().of(snr)
+    expected = torch.tensor([100.0, 11.0, 2.0, 1.2, 0.1 * 1.02])  # velocity's (1 + snr) / snr, and min-SNR's 5 / snr
+    torch.testing.assert_close(weights, expected)
+    torch.testing.assert_close(Weighting(signal_std=2.0).of(snr / 4), expected)
 
 
 def test_learning_rate_warms_up_and_decays():

@@ -19,7 +19,7 @@ from seine_model import SeineConfig, SeineUNet3D
 from seine_model.base import TEXT_ENCODER_HEADS_KEY, TEXT_MODEL_PREFIX
 from seine_model.checkpoint import CONFIG_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY, UNET_PREFIX, VAE_PREFIX
 from seine_model.latent_clips import LatentClips
-from seine_model.training import Phase, Trainer, TrainingOptions, initialise
+from seine_model.training import Phase, Trainer, TrainingOptions, Weighting, initialise
 
 from . import autoencoder as vae
 from . import text_encoder as text
@@ -49,8 +49,7 @@ UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
     phases=(Phase(steps=400, videos=64, frames=1), Phase(steps=6600, videos=4, frames=world.FRAMES)),
     learning_rate=8e-4,
-    # Fine detail is easy here and matters little; 0.5 is a ratio of 8 with latents of deviation 4.
-    snr_gamma=0.5,
+    weighting=Weighting(signal_std=LATENT_DEVIATION),
     seed=SEED,
 )
 SAVE_EVERY, STRIP_EVERY = 100, 1000
