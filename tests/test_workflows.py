@@ -8,14 +8,10 @@ import pytest
 import torch
 
 from tools import build_workflows, workflow_graph
-from tools.small_model import measures
-from tools.train import SHIPPED
 
 FOLDER = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(build_workflows.workflows())
-FRAMES, WIDTH, HEIGHT, STEPS, CFG = 16, 128, 128, 12, 4.0
-EXAMPLE = Path(__file__).parents[1] / "example_inputs" / "red_ball.png"
-PROMPT = "a red ball moves right over a green field"
+FRAMES, WIDTH, HEIGHT, STEPS = 8, 80, 48, 4
 
 
 def test_every_workflow_has_both_formats_and_a_thumbnail():
@@ -39,18 +35,22 @@ def test_nodes_do_not_overlap(name):
 
 
 @pytest.fixture(scope="session")
-def ready(server, host, run_in_host):
-    """What the workflows name: the small model as checkpoint, an upscaler, an interpolation model, an example image."""
+def ready(server, host, run_in_host, sample_model):
+    """What the workflows name, at small size: checkpoint, upscaler, interpolation model, example image."""
+    from PIL import Image
+
     models = server.models
     target = models / "seine" / "seine.safetensors"
     if not target.exists():
-        target.symlink_to(SHIPPED)
+        target.symlink_to(sample_model)
     for folder in ("upscale_models", "frame_interpolation"):
         (models / folder).mkdir(exist_ok=True)
     torch.save(upscaler(scale=2), models / "upscale_models" / "RealESRGAN_x2.pth")
     if host.name == "modern":
         run_in_host("interpolation_model.py", file=str(models / "frame_interpolation" / "rife47.safetensors"))
-    server.client.upload_image("example.png", EXAMPLE)
+    picture = io.BytesIO()
+    Image.linear_gradient("L").resize((200, 120)).convert("RGB").save(picture, "PNG")
+    server.client.upload_image("example.png", picture.getvalue())
 
 
 def upscaler(scale: int, width: int = 8) -> dict[str, torch.Tensor]:
@@ -71,29 +71,22 @@ def adapted(client, name):
     graph = workflow_graph.for_older_hosts(workflow_graph.load(name), available)
     # A seed of its own, or the server would answer the part that two workflows share from its cache.
     settings = {"width": WIDTH, "height": HEIGHT, "frames": FRAMES, "steps": STEPS, "seed": NAMES.index(name)}
-    graph = workflow_graph.with_inputs(workflow_graph.with_prompt(graph, PROMPT), **settings, cfg=CFG)
+    graph = workflow_graph.with_inputs(graph, **settings)
     return graph, available
 
 
-def decoded(content: bytes, filename: str) -> list:
-    """The frames of a video or animated picture, as pictures."""
+def decoded(content: bytes, filename: str) -> tuple[int, tuple[int, int]]:
+    """Number of frames and (width, height) of a video or animated picture."""
     if filename.endswith(".webp"):
-        from PIL import Image, ImageSequence
+        from PIL import Image
 
-        return [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(content)))]
+        picture = Image.open(io.BytesIO(content))
+        return picture.n_frames, picture.size
     import av
 
     with av.open(io.BytesIO(content)) as container:
-        return [frame.to_image() for frame in container.decode(video=0)]
-
-
-def likeness(frame) -> float:
-    """PSNR of a frame against the example image at its size, in dB."""
-    import numpy
-    from PIL import Image
-
-    example = Image.open(EXAMPLE).resize(frame.size)
-    return measures.psnr(*(torch.from_numpy(numpy.array(picture)).float() / 255 for picture in (frame, example)))
+        frames = list(container.decode(video=0))
+    return len(frames), (frames[0].width, frames[0].height)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,15 +98,11 @@ def test_workflow_runs(client, ready, name):
     (sampler,) = workflow_graph.nodes_of(graph, "SEINEKSampler")
     steps = [event.value for event in events if event.node_id == sampler and event.maximum == STEPS]
     assert steps == sorted(set(steps)) and steps[-1] == STEPS  # the server may leave out quick ones
-    frames = decoded(client.fetch(file), file.filename)
+    frames, size = decoded(client.fetch(file), file.filename)
     chained = name == "transition_upscale_interpolate"
     factor = 4 if chained and "FrameInterpolate" in available else 1
-    assert len(frames) == (FRAMES - 1) * factor + 1
-    assert frames[0].size == ((2 * WIDTH, 2 * HEIGHT) if chained else (WIDTH, HEIGHT))
-    if not chained:  # there, made-up weights enlarge the clip
-        kept = {"image_to_video": [0], "transition": [0, -1], "text_to_video": []}[name]
-        assert all(likeness(frames[index]) > 20 for index in kept)
-        assert name == "transition" or likeness(frames[FRAMES // 2]) < 20
+    assert frames == (FRAMES - 1) * factor + 1
+    assert size == ((2 * WIDTH, 2 * HEIGHT) if chained else (WIDTH, HEIGHT))
     if "SaveVideo" in available:
         assert file.filename.endswith(".mp4")
 
