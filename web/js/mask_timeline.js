@@ -23,8 +23,8 @@ const TEXTS = {
   zh: {
     summary: (kept, generated) => `保留 ${kept} 帧，生成 ${generated} 帧`,
     "not numbers": () => "indices：用逗号分隔的整数，例如 0, 7, -1",
-    outside: (index, frames) => `关键帧 ${index} 超出片段范围（0 到 ${frames - 1}）`,
-    "too many": (needed, frames) => `要保留 ${needed} 帧，但片段只有 ${frames} 帧`
+    outside: (index, frames) => `关键帧 ${index} 超出短片范围（0 到 ${frames - 1}）`,
+    "too many": (needed, frames) => `要保留 ${needed} 帧，但短片只有 ${frames} 帧`
   }
 }
 
