@@ -109,12 +109,19 @@ def made(tmp_path_factory, tokenizer):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in plans.items():
             patch.setattr(recipe, name, value)
-        recipe.make(folder, hosts.find("registry").folder / "comfy" / "sd1_tokenizer", folder / "model.safetensors")
-        first = (folder / "model.safetensors").read_bytes()
-        (folder / "model.safetensors").unlink()
-        recipe.make(folder, hosts.find("registry").folder / "comfy" / "sd1_tokenizer", folder / "model.safetensors")
-        assert (folder / "model.safetensors").read_bytes() == first  # every stage was complete
+        for name in ("model", "again"):
+            recipe.make(
+                folder, hosts.find("registry").folder / "comfy" / "sd1_tokenizer", folder / f"{name}.safetensors"
+            )
     return folder
+
+
+def test_complete_stages_are_not_repeated(made):
+    (first, metadata), (again, again_metadata) = (
+        read_checkpoint(made / f"{name}.safetensors") for name in ("model", "again")
+    )
+    assert metadata == again_metadata and first.keys() == again.keys()
+    assert all(torch.equal(first[key], again[key]) for key in first)
 
 
 def test_recipe_leaves_a_small_bundle_curves_and_strips(made):

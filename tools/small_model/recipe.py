@@ -47,7 +47,7 @@ CLIPS = 4000
 HELD_OUT = 10**9
 UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
-    phases=(Phase(steps=400, videos=64, frames=1), Phase(steps=6600, videos=4, frames=world.FRAMES)),
+    phases=(Phase(steps=500, videos=64, frames=1), Phase(steps=7500, videos=4, frames=world.FRAMES)),
     learning_rate=8e-4,
     weighting=Weighting(signal_std=LATENT_DEVIATION),
     seed=SEED,
