@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,9 +18,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools import environment, hosts
-from tools.train import SHIPPED
+from tools.train import SMALL
 
-STARTED = "SEINE_BENCHMARK"
 MOTIONS = ("left", "right", "up", "down", "grow", "shrink")
 TASKS = ("image to video", "transition", "text to video")
 DEFAULT = {"sampler_name": "ddim", "scheduler": "seine", "steps": 50}
@@ -36,7 +34,7 @@ BROKEN = ("untrained", "inverted mask", "no temporal attention")
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="bundle to measure (default: the shipped one)")
+    parser.add_argument("--model", type=Path, default=SMALL, help="bundle (default: models/seine-small.safetensors)")
     parser.add_argument("--scenes", type=int, default=32, help="held-out scenes per measure (default 32)")
     parser.add_argument("--cfg", type=float, default=4.0, help="guidance (default 4)")
     parser.add_argument("--steps", type=int, help="steps of the first table (default: the sampler's)")
@@ -52,11 +50,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    if STARTED not in os.environ:
-        python = environment.ensure("client", "torch", "training")
-        command = [python, Path(__file__).resolve(), *sys.argv[1:]]
-        return environment.run_to_its_end(command, env=os.environ | {STARTED: "1"})
-    environment.tidy_up_when_terminated()
+    code = environment.enter(Path(__file__), "client", "torch", "training")
+    if code is not None:
+        return code
     host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
     with tempfile.TemporaryDirectory(prefix="seine-quality-") as folder:
         results, rows = measure(arguments, host, Path(folder))

@@ -11,6 +11,7 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor
 
+from ..seine_model.checkpoint import ROTARY_KEY
 from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
@@ -35,8 +36,7 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
     def process_unet_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         # Files hold plain tensors: contiguous ones, and the shared rotary frequencies under each of their keys.
         plain = {
-            key: value.clone() if key.endswith("rotary_emb.freqs") else value.contiguous()
-            for key, value in state_dict.items()
+            key: value.clone() if key.endswith(ROTARY_KEY) else value.contiguous() for key, value in state_dict.items()
         }
         return super().process_unet_state_dict_for_saving(plain)
 

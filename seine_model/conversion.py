@@ -31,6 +31,7 @@ from .checkpoint import (
     exact_rotary_frequencies,
     infer_config,
     read_checkpoint,
+    stored_dtype,
     unet_state_dict,
 )
 from .config import SeineConfig
@@ -126,16 +127,9 @@ def _check_target(target: Path, inputs: tuple[Path | None, ...], overwrite: bool
         raise FileExistsError(f"{target} is one of the inputs: choose another name for the output")
 
 
-def _stored_dtype(key: str, tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
-    """Rotary frequencies stay float32: half precision would turn the last of 16 frames by up to 0.0024 rad."""
-    if not tensor.is_floating_point():
-        return tensor.dtype
-    return torch.float32 if key.endswith("rotary_emb.freqs") else dtype
-
-
 def _bytes(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """What the file holds of this tensor, uint8."""
-    return tensor.to(_stored_dtype(key, tensor, dtype)).contiguous().reshape(-1).view(torch.uint8)
+    return tensor.to(stored_dtype(key, tensor, dtype)).contiguous().reshape(-1).view(torch.uint8)
 
 
 def _check_finite(key: str, tensor: Tensor, dtype: torch.dtype) -> None:
@@ -145,7 +139,7 @@ def _check_finite(key: str, tensor: Tensor, dtype: torch.dtype) -> None:
     low, high = (float(value) for value in torch.aminmax(tensor.float()))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise CheckpointError(f"{key} has NaN or infinite values: the checkpoint is damaged, fetch it again")
-    stored = _stored_dtype(key, tensor, dtype)
+    stored = stored_dtype(key, tensor, dtype)
     if max(-low, high) > torch.finfo(stored).max:
         raise CheckpointError(f"{key} has values too large for {stored}: convert with --dtype bf16 or fp32")
 
@@ -155,11 +149,11 @@ def _write(
 ) -> None:
     """The safetensors format: length of the header (8 bytes, little-endian), JSON header, the tensors back to back."""
     # Wider types first keeps every tensor aligned to its own size.
-    keys = sorted(tensors, key=lambda key: -_stored_dtype(key, tensors[key], dtype).itemsize)
+    keys = sorted(tensors, key=lambda key: -stored_dtype(key, tensors[key], dtype).itemsize)
     header: dict[str, object] = {"__metadata__": metadata}
     end = 0
     for key in keys:
-        stored = _stored_dtype(key, tensors[key], dtype)
+        stored = stored_dtype(key, tensors[key], dtype)
         begin, end = end, end + tensors[key].numel() * stored.itemsize
         shape = list(tensors[key].shape)
         header[key] = {"dtype": _FORMAT_NAMES[stored], "shape": shape, "data_offsets": [begin, end]}
@@ -200,7 +194,7 @@ def _verify(
         raise OSError(f"{path.parent}: the output's metadata reads back differently; try another disk")
     check_state_dict(unet_state_dict(written), config)
     layout = {key: (value.shape, value.dtype) for key, value in written.items()}
-    if layout != {key: (value.shape, _stored_dtype(key, value, dtype)) for key, value in tensors.items()}:
+    if layout != {key: (value.shape, stored_dtype(key, value, dtype)) for key, value in tensors.items()}:
         raise OSError(f"{path.parent}: the output's list of tensors reads back differently; try another disk")
     del written
     done = 0

@@ -87,7 +87,7 @@ class TrainingOptions:
     mixed_precision: bool = True
     """Compute in bfloat16; weights, optimiser and EMA stay float32."""
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: a fraction of the memory for about a third more time."""
+    """Recompute activations in the backward pass: less memory for more time."""
     seed: int = 0
 
     @property

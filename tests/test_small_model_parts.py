@@ -136,7 +136,7 @@ def test_recipe_leaves_a_small_bundle_curves_and_strips(made):
         metadata = file.metadata()
     assert len(json.loads(metadata[GRAY_LATENT_KEY])) == 4
     tensors, _ = read_checkpoint(bundle)
-    kinds = {tensors[key].dtype for key in tensors if not key.endswith(("rotary_emb.freqs", "vae_scale"))}
+    kinds = {tensors[key].dtype for key in tensors if not key.endswith("rotary_emb.freqs")}
     assert kinds == {torch.float16}
     assert load_unet(bundle).config == recipe.CONFIG
 

@@ -7,18 +7,16 @@ languages are written by hand: what such a file lacks or has too much is printed
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools import from_host
+
 FOLDER = Path(__file__).resolve().parents[1] / "locales"
 SOURCE = "en"
-IN_ENVIRONMENT = "SEINE_BUILD_ENVIRONMENT"
 NODE_PREFIX = "SEINE"
 
 OUR_CHOICES: dict[str, tuple[str, ...]] = {
@@ -98,29 +96,15 @@ def differences(source: dict[str, Any], translation: dict[str, Any]) -> list[str
     return lines + [f"no longer there: {'.'.join(place)}" for place in given if place not in wanted]
 
 
-def main() -> int:
-    from tools import environment
-
-    if IN_ENVIRONMENT not in os.environ:
-        command = [str(environment.ensure("client")), str(Path(__file__).resolve())]
-        return subprocess.call(command, env=os.environ | {IN_ENVIRONMENT: "1"})
-    from tools import hosts
-    from tools.server import ComfyServer
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ComfyServer(hosts.find("modern"), Path(folder)) as server,
-    ):
-        definitions = node_definitions(server.client.object_info())
-    file = FOLDER / SOURCE / "nodeDefs.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(file_content(definitions), encoding="utf-8")
-    print(file.relative_to(FOLDER))
+def files(object_info: dict[str, Any]) -> dict[Path, str]:
+    """The English file; says what the translations lack or have too much."""
+    definitions = node_definitions(object_info)
     for translation in sorted(FOLDER.glob("*/nodeDefs.json")):
         for line in differences(definitions, load(translation.parent.name)):
-            print(f"{translation.relative_to(FOLDER)}: {line}")
-    return 0
+            if translation.parent.name != SOURCE:
+                print(f"{translation.relative_to(FOLDER)}: {line}")
+    return {Path(SOURCE) / "nodeDefs.json": file_content(definitions)}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(from_host.write(FOLDER, files, Path(__file__)))

@@ -15,8 +15,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import build_workflows
-from tools.build_workflows import Workflow
+from tools import build_workflows, from_host
+from tools.graph_formats import Workflow, interface_format
 
 FOLDER = Path(__file__).resolve().parents[1] / "subgraphs"
 INPUT_NODE, OUTPUT_NODE = -10, -20
@@ -75,7 +75,7 @@ BLUEPRINTS = {
 def subgraph_file(name: str, blueprint: Blueprint, object_info: dict[str, Any]) -> dict[str, Any]:
     """The blueprint as the interface saves it: one node, and the definition of what is in it."""
     workflow = _inside(build_workflows.workflows()[blueprint.workflow], blueprint)
-    saved = build_workflows.interface_format(workflow, object_info)
+    saved = interface_format(workflow, object_info)
     ids = {step: number for number, step in enumerate(workflow.steps, 1)}
     nodes = {node["id"]: node for node in saved["nodes"]}
     links = [
@@ -209,4 +209,4 @@ def _identifier(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(build_workflows.main(FOLDER, files, Path(__file__)))
+    sys.exit(from_host.write(FOLDER, files, Path(__file__)))

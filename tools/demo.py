@@ -28,8 +28,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 OUTPUT = REPOSITORY / "output"
 CLIPS = {"image_to_video": ("rocket",), "transition": ("coffee", "chelsea")}
 """Workflow and the scikit-image photographs it starts from."""
-STARTED = "SEINE_DEMO_STARTED"
-"""Set where the demo runs in its own environment: the time at which it was started."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -61,15 +59,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    started = float(os.environ.get(STARTED, time.time()))
     try:
-        if STARTED not in os.environ:
-            # Everything below needs packages, so it runs again in the environment that has them.
-            python = environment.ensure("client")
-            command = [python, Path(__file__).resolve(), *sys.argv[1:]]
-            return environment.run_to_its_end(command, env=os.environ | {STARTED: str(started)})
-        environment.tidy_up_when_terminated()
-        return make_clips(arguments, started)
+        code = environment.enter(Path(__file__), "client")
+        return make_clips(arguments, float(os.environ[environment.STARTED])) if code is None else code
     except (SetupError, ServerError, RunError, TimeoutError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ from typing import Any
 import av
 import torch
 from comfyui_seine.comfy_adapter import loading
+from comfyui_seine.comfy_adapter.keyframes import encode_gray
 from comfyui_seine.comfy_adapter.model import SeineModelConfig
 from comfyui_seine.seine_model.checkpoint import CheckpointError
 from comfyui_seine.seine_model.latent_clips import LatentClips
@@ -43,7 +44,7 @@ def main(
                 pixels = resize(window, width, height, "crop")
                 latents.append(encode(pixels).half())
                 contexts.append(context(caption).half())
-        gray = encode(torch.full((1, height, width, 3), 0.5))
+        gray = scale(encode_gray(vae, width, height).cpu().float())
         data = LatentClips(torch.stack(latents), torch.stack(contexts), gray, context(""))
         data.save(Path(target))
     except (Refused, CheckpointError) as problem:

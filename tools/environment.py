@@ -37,6 +37,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 MINIMUM_PYTHON = (3, 10)
 PIP_ATTEMPTS = 3
+STARTED = "SEINE_STARTED"
+"""Holds the time a script was started at, where it runs in its environment."""
 
 
 class SetupError(RuntimeError):
@@ -142,6 +144,19 @@ def run_to_its_end(command: Sequence[str | Path], **options: object) -> int:
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             return process.wait()
+
+
+def enter(script: Path, *groups: str) -> int | None:
+    """Run a script again, with its arguments, in the environment that has these groups; return its exit code.
+
+    None where this is that run already: it can import what it needs.
+    """
+    if STARTED in os.environ:
+        tidy_up_when_terminated()
+        return None
+    started = time.time()
+    command = [ensure(*groups), script.resolve(), *sys.argv[1:]]
+    return run_to_its_end(command, env=os.environ | {STARTED: str(started)})
 
 
 def tidy_up_when_terminated() -> None:

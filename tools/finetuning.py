@@ -7,17 +7,17 @@ import json
 import tempfile
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 from seine_model import load_unet
-from seine_model.checkpoint import CONFIG_KEY
+from seine_model.checkpoint import CONFIG_KEY, stored_dtype
 from seine_model.latent_clips import LatentClips
 from seine_model.training import Phase, Trainer, TrainingOptions
 from tools.environment import say
 from tools.hosts import Host
+from tools.progress import draw_losses, progress
 from tools.server import run_in_host
-from tools.small_model.fitting import progress
-from tools.small_model.strips import draw_losses
 
 SAVE_EVERY = 100
 WARMUP = 100
@@ -65,8 +65,6 @@ def train(arguments: argparse.Namespace, folder: Path, device: str) -> None:
         if trainer.step % SAVE_EVERY == 0 or trainer.step == options.steps:
             trainer.save(state)
     draw_losses({"UNet": trainer.losses}, folder / "losses.png")
-    weights = {
-        key: value.cpu().clone() if key.endswith("rotary_emb.freqs") else value.cpu().half().contiguous()
-        for key, value in trainer.ema.items()
-    }
+    weights = {key: value.cpu().to(stored_dtype(key, value, torch.float16)) for key, value in trainer.ema.items()}
+    weights = {key: value.contiguous().clone() for key, value in weights.items()}
     save_file(weights, arguments.output, {CONFIG_KEY: json.dumps(unet.config.to_dict())})

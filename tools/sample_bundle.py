@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seine_model import SeineConfig, SeineUNet3D
+from seine_model.checkpoint import ROTARY_KEY, stored_dtype
 
 SMALL = SeineConfig(
     block_out_channels=(32, 64, 64, 64),
@@ -55,11 +56,7 @@ def sample_bundle(
             tensors[f"cond_stage_model.transformer.{key}"] = value
         for key, value in sample_vae().items():
             tensors[f"first_stage_model.{key}"] = value
-    stored = {
-        # Rotary frequencies lose their meaning in half precision.
-        key: value.to(torch.float32 if key.endswith("rotary_emb.freqs") else dtype).contiguous()
-        for key, value in tensors.items()
-    }
+    stored = {key: value.to(stored_dtype(key, value, dtype)).contiguous() for key, value in tensors.items()}
     save_file(stored, file, metadata)
     return file
 
@@ -164,7 +161,7 @@ _TABLES = ("token_embedding.weight", "position_embedding.weight", "relative_atte
 
 
 def _random(key: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    if key.endswith("rotary_emb.freqs"):
+    if key.endswith(ROTARY_KEY):
         return 10000.0 ** (-torch.arange(shape[0], dtype=torch.float32) / shape[0])
     if len(shape) == 1:
         return torch.ones(shape) if "norm" in key and key.endswith("weight") else torch.zeros(shape)

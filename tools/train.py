@@ -1,11 +1,10 @@
-"""Training: `python tools/train.py small` makes the model the pack ships, `python tools/train.py finetune` teaches a
+"""Training: `python tools/train.py small` makes a small SEINE from nothing, `python tools/train.py finetune` teaches a
 SEINE checkpoint your clips. Both can be stopped at any time: the same command goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -15,17 +14,15 @@ from tools import environment, hosts
 from tools.environment import SetupError, say
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SHIPPED = REPOSITORY / "models" / "seine-small.safetensors"
-STARTED = "SEINE_TRAINING"
-"""Set where the training runs in its own environment."""
+SMALL = REPOSITORY / "models" / "seine-small.safetensors"
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    small = commands.add_parser("small", help="train the small model of the pack from nothing")
-    small.add_argument("--output", type=Path, default=SHIPPED, help="bundle to write (default: the shipped one)")
+    small = commands.add_parser("small", help="train a small SEINE from nothing")
+    small.add_argument("--output", type=Path, default=SMALL, help="bundle (default: models/seine-small.safetensors)")
     small.add_argument("--folder", type=Path, help="where states, strips and curves go (default: the cache folder)")
 
     tune = commands.add_parser("finetune", help="train a SEINE checkpoint further on a folder of captioned clips")
@@ -41,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     tune.add_argument("--steps", type=int, default=1000, help="training steps in all (default 1000)")
     tune.add_argument("--videos", type=int, default=1, help="clips per step (default 1)")
     tune.add_argument("--learning-rate", type=float, default=1e-5, help="at its highest (default 1e-5)")
-    tune.add_argument("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
+    tune.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
     tune.add_argument("--full-precision", action="store_true", help="compute in float32 instead of bfloat16")
     tune.add_argument("--seed", type=int, default=0)
 
@@ -72,14 +69,11 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
 def main() -> int:
     arguments = parse_arguments()
     try:
+        code = environment.enter(Path(__file__), "client", "torch", "training")
+        if code is not None:
+            return code
         host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
         host.prepare()
-        if STARTED not in os.environ:
-            # Everything below needs packages, so it runs again in the environment that has them.
-            python = environment.ensure("client", "torch", "training")
-            command = [python, Path(__file__).resolve(), *sys.argv[1:]]
-            return environment.run_to_its_end(command, env=os.environ | {STARTED: "1"})
-        environment.tidy_up_when_terminated()
         (train_small if arguments.command == "small" else finetune)(arguments, host)
     except (SetupError, ValueError, RuntimeError, FloatingPointError) as problem:
         print(f"error: {problem}", file=sys.stderr)

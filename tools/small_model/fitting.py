@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from seine_model.training import save_state
+from tools.progress import progress
 
 SAVE_EVERY = 250
 
@@ -55,12 +55,3 @@ def fit(
             state = {"weights": module.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
             save_state(state, state_file)
     return losses
-
-
-def progress(steps: Iterable, name: str, done: int, total: int, shown: Callable[[], list[float]]) -> Iterable:
-    """A bar over `steps` that shows the latest loss."""
-    with tqdm(total=total, initial=done, desc=name, unit="step", smoothing=0.05) as bar:
-        for step in steps:
-            yield step
-            bar.update()
-            bar.set_postfix(loss=" ".join(f"{value:.4f}" for value in shown()), refresh=False)

@@ -17,16 +17,24 @@ from tqdm import trange
 
 from seine_model import SeineConfig, SeineUNet3D
 from seine_model.base import TEXT_ENCODER_HEADS_KEY, TEXT_MODEL_PREFIX
-from seine_model.checkpoint import CONFIG_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY, UNET_PREFIX, VAE_PREFIX
+from seine_model.checkpoint import (
+    CONFIG_KEY,
+    GRAY_LATENT_KEY,
+    LATENT_RGB_KEY,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    stored_dtype,
+)
 from seine_model.latent_clips import LatentClips
 from seine_model.training import Phase, Trainer, TrainingOptions, Weighting, initialise
+from tools.progress import draw_losses, progress
 
 from . import autoencoder as vae
 from . import text_encoder as text
 from . import world
-from .fitting import Fit, fit, progress
+from .fitting import Fit, fit
 from .pictures import crops
-from .strips import draw_losses, sample_strip
+from .strips import sample_strip
 
 SEED = 0
 CONFIG = SeineConfig(
@@ -153,11 +161,7 @@ def write_bundle(target: Path, unet: dict[str, Tensor], reader: text.Reader, aut
         GRAY_LATENT_KEY: _rounded(gray),
         LATENT_RGB_KEY: _rounded(latent_rgb(autoencoder)),
     }
-    stored = {
-        # Rotary frequencies lose their meaning in half precision; the VAE's scale is a single number.
-        key: value.cpu().to(torch.float32 if key.endswith(("rotary_emb.freqs", "vae_scale")) else torch.float16)
-        for key, value in tensors.items()
-    }
+    stored = {key: value.cpu().to(stored_dtype(key, value, torch.float16)) for key, value in tensors.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous().clone() for key, value in stored.items()}, target, metadata)
 

@@ -1,8 +1,8 @@
-"""Pictures of how the training goes: loss curves, and strips of clips the network makes."""
+"""Pictures of how the training goes: strips of clips the network makes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -55,20 +55,3 @@ def save_rows(rows: Sequence[Tensor], file: Path) -> None:
     picture = torch.cat([torch.cat(list(row), dim=-1) for row in rows], dim=-2)
     pixels = picture.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
     Image.fromarray(pixels.numpy()).save(file)
-
-
-def draw_losses(losses: Mapping[str, Sequence[float]], file: Path, average: int = 50) -> None:
-    """One curve for each name: the loss of each step, averaged over neighbouring steps, on a logarithmic axis."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(losses), figsize=(4 * len(losses), 3), constrained_layout=True)
-    for axis, (name, values) in zip([axes] if len(losses) == 1 else axes, losses.items(), strict=True):
-        smooth = torch.tensor(values).unfold(0, min(average, len(values)), 1).mean(-1)
-        axis.semilogy(range(len(values) - len(smooth), len(values)), smooth)
-        axis.set(title=name, xlabel="step", ylabel=f"loss (mean of {average})")
-        axis.grid(alpha=0.3)
-    figure.savefig(file, dpi=100)
-    pyplot.close(figure)
