@@ -141,7 +141,9 @@ def noise_prediction_loss(
     `weighting` all timesteps count alike, as in SEINE's own training.
     """
     videos = latents.shape[0]
-    timesteps = torch.randint(TIMESTEPS, (videos,), generator=generator)
+    # Evenly spaced from a random offset: every batch has all noise levels (Kingma et al., arXiv 2107.00630, I.1).
+    offsets = torch.rand((), generator=generator) + torch.arange(videos) / videos
+    timesteps = (offsets % 1 * TIMESTEPS).long()
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     abar = _alphas_cumprod()[timesteps].to(latents).reshape(-1, 1, 1, 1, 1)
     noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise

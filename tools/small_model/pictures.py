@@ -11,15 +11,15 @@ LEAVES = 48
 WORLD_SHARE = 0.75
 
 
-def crops(seed: int, count: int, size: int) -> Tensor:
-    """`count` crops [count, 3, size, size], values 0..1; three quarters of them from the world."""
+def crops(seed: int, count: int, size: int, whole: int) -> Tensor:
+    """`count` crops [count, 3, size, size], values 0..1; three quarters of them of the world at `whole` pixels."""
     generator = torch.Generator().manual_seed(seed)
     from_world = round(count * WORLD_SHARE)
     pictures, frames = [], 4
     for index in range(0, from_world, frames):
-        clip = world.render(world.scene(_scene_seed(seed, index)), frames)
+        clip = world.render(world.scene(_scene_seed(seed, index)), frames, whole)
         for frame in clip[: from_world - index]:
-            top, left = torch.randint(0, world.SIZE - size + 1, (2,), generator=generator).tolist()
+            top, left = torch.randint(0, whole - size + 1, (2,), generator=generator).tolist()
             pictures.append(frame[:, top : top + size, left : left + size])
     pictures += [dead_leaves(size, generator) for _ in range(count - from_world)]
     return torch.stack(pictures)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -44,19 +45,24 @@ CONFIG = SeineConfig(
     cross_attention_dim=text.WIDTH,
     norm_num_groups=8,
 )
-VAE_FIT = Fit(steps=6000, learning_rate=1.5e-3, warmup=200, beta2=0.99, weight_decay=1e-4)
-VAE_BATCH, VAE_CROP = 16, 64
+VAE_FITS = {
+    # Close-ups are simple; whole frames come when there is something to refine.
+    2 * world.SIZE: Fit(steps=6000, learning_rate=1.5e-3, warmup=200, beta2=0.99, weight_decay=1e-4),
+    world.SIZE: Fit(steps=2400, learning_rate=8e-4, warmup=50, beta2=0.99, weight_decay=1e-4),
+}
+"""How the VAE is trained, on crops of SIZE pixels of frames that are so large."""
+VAE_BATCH = 16
 LATENT_DEVIATION = 4.0
 """Standard deviation of the latents the UNet sees. SEINE's schedule drowns them in noise early, as suits large
 pictures; ours are 16 x 16, and louder they get the signal-to-noise ratios of large ones (Chen, arXiv 2301.10972)."""
 TEXT_FIT = Fit(steps=600, learning_rate=3e-3, warmup=50)
-CLIPS = 4000
-"""Seeds 0 to 3999 of the world; held-out scenes have seeds from `HELD_OUT` on."""
+CLIPS = 6000
+"""Seeds 0 to 5999 of the world; held-out scenes have seeds from `HELD_OUT` on."""
 HELD_OUT = 10**9
 UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
-    phases=(Phase(steps=500, videos=64, frames=1), Phase(steps=7500, videos=4, frames=world.FRAMES)),
-    learning_rate=8e-4,
+    phases=(Phase(steps=300, videos=64, frames=1), Phase(steps=9000, videos=8, frames=world.FRAMES)),
+    learning_rate=1e-3,
     weighting=Weighting(signal_std=LATENT_DEVIATION),
     seed=SEED,
 )
@@ -85,12 +91,15 @@ def train_autoencoder(state: Path) -> tuple[vae.Autoencoder, list[float]]:
     torch.manual_seed(SEED)
     module = vae.Autoencoder().to(memory_format=torch.channels_last)
 
-    def loss(step: int) -> Tensor:
-        pictures = crops(step, VAE_BATCH, VAE_CROP).to(memory_format=torch.channels_last)
+    def loss(step: int, whole: int) -> Tensor:
+        pictures = crops(step, VAE_BATCH, world.SIZE, whole).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             return vae.autoencoder_loss(module, pictures, torch.Generator().manual_seed(step))
 
-    losses = fit("VAE", module, loss, VAE_FIT, state)
+    losses = []
+    for whole, plan in VAE_FITS.items():
+        stage = state.with_stem(f"{state.stem}-{whole}")
+        losses += fit(f"VAE at {whole} pixels", module, partial(loss, whole=whole), plan, stage)
     module.eval().requires_grad_(False)
     module.unit.fill_(float(module.encode(_some_frames()).std()) / LATENT_DEVIATION)
     return module, losses

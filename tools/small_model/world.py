@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-FRAMES, SIZE = 16, 128
+FRAMES, SIZE = 16, 64
 COLOURS = {
     "red": (0.86, 0.13, 0.13),
     "yellow": (0.95, 0.82, 0.12),
