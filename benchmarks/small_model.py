@@ -152,7 +152,7 @@ def broken_models(model: Path, folder: Path) -> list[Path]:
 
     from seine_model import SeineUNet3D
     from seine_model.checkpoint import UNET_PREFIX, infer_config, read_checkpoint
-    from seine_model.training import initialise
+    from seine_model.initialisation import initialise
 
     tensors, metadata = read_checkpoint(model)
     untrained = SeineUNet3D(infer_config(tensors, metadata))

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .diffusion import TIMESTEPS, Schedule
 from .masks import frame_mask
-from .temporal import RotaryEmbedding, rotary_frequencies
+from .temporal import RotaryEmbedding
 from .unet import SeineUNet3D
 
 MASK_SHARES = {"first": 0.35, "onelast": 0.25, "last": 0.05, "random": 0.1, "all": 0.25}
@@ -81,6 +81,9 @@ class TrainingOptions:
     weight_decay: float = 0.01
     weighting: Weighting | None = None
     """How much each timestep counts; None for all alike, as SEINE was trained."""
+    high_noise: float = 1.0
+    """How often timestep t is drawn: as t ** (high_noise - 1). 1 is evenly, as SEINE was trained; more of the early
+    timesteps teach what only they decide, layout and words."""
     text_dropout: float = 0.1
     ema_decay: float = 0.999
     gradient_norm: float = 1.0
@@ -134,16 +137,17 @@ def noise_prediction_loss(
     context: Tensor,
     generator: torch.Generator,
     weighting: Weighting | None = None,
+    high_noise: float = 1.0,
 ) -> Tensor:
     """Mean squared error of the predicted noise at random timesteps (DDPM's simple loss, arXiv 2006.11239, eq. 14).
 
     latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width]. Without a
-    `weighting` all timesteps count alike, as in SEINE's own training.
+    `weighting` all timesteps count alike, as in SEINE's own training; `high_noise` as in `TrainingOptions`.
     """
     videos = latents.shape[0]
     # Evenly spaced from a random offset: every batch has all noise levels (Kingma et al., arXiv 2107.00630, I.1).
     offsets = torch.rand((), generator=generator) + torch.arange(videos) / videos
-    timesteps = (offsets % 1 * TIMESTEPS).long()
+    timesteps = ((offsets % 1) ** (1 / high_noise) * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     abar = _alphas_cumprod()[timesteps].to(latents).reshape(-1, 1, 1, 1, 1)
     noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise
@@ -164,37 +168,6 @@ def recompute_activations(unet: SeineUNet3D) -> None:
     for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
         for layer in (*level.resnets, *level.attentions):
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-
-
-def initialise(unet: SeineUNet3D, seed: int) -> None:
-    """Start values for training from scratch: torch's own for each layer, zero for what each residual adds at first.
-
-    The network begins by taking its noisy input for the noise, which at high noise is nearly right and hard to learn:
-    it would have to carry its input through all layers with an error far below what is left of the picture in it.
-    """
-    torch.manual_seed(seed)
-    for module in unet.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
-        elif isinstance(module, RotaryEmbedding):
-            module.freqs.data = rotary_frequencies()
-    for name, value in unet.named_parameters():
-        if name.rpartition(".")[0].endswith(("conv2", "proj_out", "conv_out", "relative_attention_bias")):
-            nn.init.zeros_(value)
-
-    # Latents and their negatives go from conv_in over the outermost skip connection to conv_out, where
-    # silu(x) - silu(-x) = x.
-    shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut
-    latents, width = unet.config.out_channels, unet.config.block_out_channels[0]
-    with torch.no_grad():
-        for layer in (unet.conv_in, shortcut):
-            layer.weight[: 2 * latents] = 0
-            layer.bias[: 2 * latents] = 0
-        for channel in range(latents):
-            for feature, sign in ((channel, 1), (latents + channel, -1)):
-                unet.conv_in.weight[feature, channel, 1, 1] = sign
-                shortcut.weight[feature, shortcut.in_channels - width + feature] = 1
-                unet.conv_out.weight[channel, feature, 1, 1] = sign
 
 
 class Trainer:
@@ -241,7 +214,8 @@ class Trainer:
         precision = torch.autocast(self.device.type, torch.bfloat16) if options.mixed_precision else nullcontext()
         with precision:
             latents = latents.to(self.device)
-            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, options.weighting)
+            how = (options.weighting, options.high_noise)
+            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, *how)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss at step {self.step} is {loss.item()}: lower the learning rate or resume an earlier state"

@@ -104,7 +104,7 @@ def made(tmp_path_factory, tokenizer):
         "VAE_BATCH": 4,
         "TEXT_FIT": dataclasses.replace(recipe.TEXT_FIT, steps=3),
         "CLIPS": 3,
-        "UNET": dataclasses.replace(recipe.UNET, phases=(Phase(2, 2, 1), Phase(2, 1, 16))),
+        "UNET": dataclasses.replace(recipe.UNET, phases=(Phase(2, 2, 1), Phase(2, 2, 16))),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in plans.items():

@@ -26,8 +26,9 @@ from seine_model.checkpoint import (
     VAE_PREFIX,
     stored_dtype,
 )
+from seine_model.initialisation import initialise
 from seine_model.latent_clips import LatentClips
-from seine_model.training import Phase, Trainer, TrainingOptions, Weighting, initialise
+from seine_model.training import Phase, Trainer, TrainingOptions, Weighting
 from tools.progress import draw_losses, progress
 
 from . import autoencoder as vae
@@ -61,9 +62,10 @@ CLIPS = 6000
 HELD_OUT = 10**9
 UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
-    phases=(Phase(steps=300, videos=64, frames=1), Phase(steps=9000, videos=8, frames=world.FRAMES)),
+    phases=(Phase(steps=5000, videos=64, frames=1), Phase(steps=12000, videos=8, frames=world.FRAMES)),
     learning_rate=1e-3,
-    weighting=Weighting(signal_std=LATENT_DEVIATION),
+    weighting=Weighting(signal_std=LATENT_DEVIATION, most=1000.0),
+    high_noise=1.5,
     seed=SEED,
 )
 SAVE_EVERY, STRIP_EVERY = 100, 1000

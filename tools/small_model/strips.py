@@ -17,7 +17,7 @@ from seine_model.training import masked_latents
 
 from .autoencoder import Autoencoder
 
-STEPS, CFG = 20, 4.0
+STEPS, CFG = 20, 2.0
 MASKS = ("first1", "onelast1", "all")
 SHOWN = (0, 2, 4, 6, 9, 11, 13, 15)
 
