@@ -117,7 +117,9 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     model_config.set_inference_dtype(weight_dtype, cast_dtype)
     gray = json.loads(metadata[GRAY_LATENT_KEY]) if GRAY_LATENT_KEY in metadata else SD1_MID_GRAY
     latent_rgb = json.loads(metadata[LATENT_RGB_KEY]) if LATENT_RGB_KEY in metadata else None
-    model = SeineModel(model_config, gray, latent_rgb)
+    found = file.path.stat()
+    source = f"{file.path.name} {found.st_size} {found.st_mtime_ns} {weight_dtype}"
+    model = SeineModel(model_config, gray, latent_rgb, source)
 
     patcher_class = comfy.model_patcher.ModelPatcher
     if not disable_dynamic:  # looked up now: the host rebinds it at start-up where it can page weights in

@@ -72,7 +72,7 @@ class SeineModel(comfy.model_base.BaseModel):
     """`gray_latent`: scaled latent values ``[4]`` of a frame to generate, where no VAE has encoded one.
 
     `latent_rgb`: for previews, red, green and blue (-1..1) of a unit of each scaled latent channel, and their bias,
-    ``[5, 3]``; None for Stable Diffusion 1.x's.
+    ``[5, 3]``; None for Stable Diffusion 1.x's. `source`: names the file the weights are from, and their dtype.
     """
 
     def __init__(
@@ -80,10 +80,12 @@ class SeineModel(comfy.model_base.BaseModel):
         model_config: SeineModelConfig,
         gray_latent: Sequence[float] = SD1_MID_GRAY,
         latent_rgb: Sequence[Sequence[float]] | None = None,
+        source: str = "",
         device=None,
     ):
         super().__init__(model_config, comfy.model_base.ModelType.EPS, device=device, unet_model=HostUNet)
         self.gray_latent = tuple(gray_latent)
+        self.source = source
         if latent_rgb is not None:
             *factors, bias = latent_rgb
             self.latent_format.latent_rgb_factors, self.latent_format.latent_rgb_factors_bias = factors, bias

@@ -117,13 +117,14 @@ def sample(
     cfg: float,
     sampler_name: str,
     scheduler: str,
-    denoise: float,
+    denoise: float = 1.0,
     mask: Tensor | None = None,
+    callback: Callable | None = None,
 ) -> dict[str, Any]:
     """Sample a LATENT ``[videos*frames, 4, h, w]``, with the host's progress, previews and cancelling.
 
-    mask ``[frames, H, W]``: keep these frames of the latent itself, whatever the conditioning carries. Raises
-    ValueError for a model that is not SEINE or a mask of another number of frames.
+    mask ``[frames, H, W]``: keep these frames of the latent itself, whatever the conditioning carries. callback: in
+    place of the host's own. Raises ValueError for a model that is not SEINE or a mask of another number of frames.
     """
     seine = require_seine(model)
     samples = latent["samples"]
@@ -151,7 +152,7 @@ def sample(
         negative,
         samples,
         noise_mask=latent.get("noise_mask"),
-        callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
+        callback=callback or latent_preview.prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )

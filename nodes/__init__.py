@@ -1,7 +1,10 @@
 """What a person drags: each node is a schema and one short execute."""
 
+from comfy_api.v0_0_2 import io
+
 from .conditioning import SEINEImageToVideo
-from .decode import SEINEVAEDecode
+from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
+from .film import SEINEExtendVideo, SEINEStory
 from .loaders import SEINECheckpointLoader, SEINEModelLoader
 from .mask import SEINEMaskBuilder
 from .sampling import SEINEKSampler, SEINESamplerDDPM, SEINEScheduler
@@ -15,4 +18,9 @@ NODES = [
     SEINEScheduler,
     SEINESamplerDDPM,
     SEINEVAEDecode,
+    SEINEExtendVideo,
+    SEINEStory,
+    SEINEMatchColors,
 ]
+if hasattr(io, "Video"):  # hosts since 2025
+    NODES.append(SEINEDecodeToVideo)

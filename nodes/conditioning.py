@@ -40,7 +40,7 @@ class SEINEImageToVideo(io.ComfyNode):
                     "keyframes",
                     optional=True,
                     tooltip=(
-                        "One image per given frame, in order. One image also fills several given frames at the start, "
+                        "One image per given frame, in order. One image also fills several given frames at one end, "
                         "two fill both ends."
                     ),
                 ),

@@ -179,67 +179,6 @@ def test_lora_loader_changes_the_clip(client, server, sample_model):
     assert not torch.allclose(result["saved"], result["latent"], atol=1e-2)
 
 
-def windows(graph, **changes):
-    settings = {
-        "context_length": 16,
-        "context_overlap": 4,
-        "context_schedule": "standard_static",
-        "context_stride": 1,
-        "closed_loop": False,
-        "fuse_method": "pyramid",
-        "dim": 0,
-        "freenoise": False,
-        "cond_retain_index_list": "",
-        "split_conds_to_windows": False,
-        "latent_retain_index_list": "",
-        "causal_window_fix": True,
-    }
-    return {**graph, "windows": node("ContextWindowsManual", model=["model", 0], **(settings | changes))}
-
-
-@pytest.mark.parametrize("freenoise", [False, True])
-def test_context_windows_over_a_long_clip(client, freenoise):
-    needs(client, "ContextWindowsManual")
-    graph = windows(clip("custom keyframes", frames=32, images=3, indices="0, 15, 31"), freenoise=freenoise)
-    result = latents(client, sampled(graph, model=["windows", 0]))
-    assert result["latent"].shape == (32, *LATENT[1:])
-    assert torch.isfinite(result["latent"]).all()
-
-
-def test_windows_that_do_not_overlap_are_clips_of_their_own(client):
-    """The second window must see its own slice of mask and keyframes: the same as sampling those 16 frames alone."""
-    needs(client, "ContextWindowsManual")
-    graph = windows(
-        clip("custom keyframes", frames=32, images=2, indices="0, 20"),
-        context_overlap=0,
-        context_schedule="batched",
-        fuse_method="flat",
-        causal_window_fix=False,
-    )
-    graph = sampled(graph, model=["windows", 0])
-    alone = clip("custom keyframes", frames=16, images=1, indices="4")
-    graph["own mask"] = alone["mask"]
-    graph["own keyframes"] = alone["keyframes"]
-    graph["own"] = node(
-        "SEINEImageToVideo",
-        **{**alone["clip"]["inputs"], "mask": ["own mask", 0], "keyframes": ["own keyframes", 0]},
-    )
-    graph["whole"] = node("SEINEImageToVideo", **{**graph["clip"]["inputs"]})
-    graph["cut"] = node("LatentFromBatch", samples=["whole", 2], batch_index=16, length=16)
-    sample = {**graph["sample"]["inputs"], "model": ["model", 0], "latent_image": ["cut", 0]}
-    graph["apart"] = node("SEINEKSampler", **{**sample, "positive": ["own", 0], "negative": ["own", 1]})
-    result = latents(client, saving(graph, "apart", "saved"))
-    scale = result["latent"].abs().max()
-    assert (result["latent"][16:] - result["saved"]).abs().max() <= 1e-4 * scale
-
-
-def test_context_windows_refuse_several_videos(client):
-    needs(client, "ContextWindowsManual")
-    graph = sampled(windows(clip(frames=16, videos=2)), model=["windows", 0])
-    with pytest.raises(Exception, match="set batch_size of SEINE Image to Video to 1"):
-        client.run(graph)
-
-
 def test_step_caching(client):
     needs(client, "EasyCache")
     graph = clip()

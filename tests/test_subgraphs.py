@@ -39,6 +39,9 @@ def test_every_link_joins_what_it_says(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_size_and_length_are_set_once(name):
     ports = {port["name"]: port for port in definition(name)["inputs"]}
+    if name == "Story (SEINE)":
+        assert {"images", "story", "fps", "width", "height", "seed", "model_name"} <= ports.keys()
+        return
     assert len(ports["width"]["linkIds"]) == len(ports["height"]["linkIds"]) == 2
     assert {"prompt", "negative", "frames", "seed", "model_name"} <= ports.keys()
 

@@ -12,10 +12,13 @@ from tools import build_workflows, workflow_graph
 FOLDER = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(build_workflows.workflows())
 FRAMES, WIDTH, HEIGHT, STEPS = 8, 80, 48, 4
+STORY = "shot 8: a flower\ntransition 6: it opens\nshot 8: a meadow\ntransition 6: night falls\nshot 1: stars"
+LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 29}
 
 
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
+    expected |= {"extend_video", "loop", "story"}
     assert set(NAMES) == expected
     assert {path.stem for path in FOLDER.glob("*.json")} == expected
     assert {path.stem for path in FOLDER.glob("*.jpg")} == expected
@@ -70,9 +73,9 @@ def adapted(client, name):
     available = client.object_info()
     graph = workflow_graph.for_older_hosts(workflow_graph.load(name), available)
     # A seed of its own, or the server would answer the part that two workflows share from its cache.
-    settings = {"width": WIDTH, "height": HEIGHT, "frames": FRAMES, "steps": STEPS, "seed": NAMES.index(name)}
-    graph = workflow_graph.with_inputs(graph, **settings)
-    return graph, available
+    settings = {"width": WIDTH, "height": HEIGHT, "steps": STEPS, "seed": NAMES.index(name)}
+    settings |= {"story": STORY} if name == "story" else {"frames": FRAMES}
+    return workflow_graph.with_inputs(graph, **settings), available
 
 
 def decoded(content: bytes, filename: str) -> tuple[int, tuple[int, int]]:
@@ -95,13 +98,15 @@ def test_workflow_runs(client, ready, name):
     events = []
     outputs = client.run(graph, events.append)
     (file,) = client.files(outputs)
-    (sampler,) = workflow_graph.nodes_of(graph, "SEINEKSampler")
-    steps = [event.value for event in events if event.node_id == sampler and event.maximum == STEPS]
-    assert steps == sorted(set(steps)) and steps[-1] == STEPS  # the server may leave out quick ones
+    for sampler in ("SEINEKSampler", "SEINEExtendVideo", "SEINEStory"):
+        for node_id in workflow_graph.nodes_of(graph, sampler):
+            steps = [(event.value, event.maximum) for event in events if event.node_id == node_id and event.maximum]
+            assert steps == sorted(set(steps)) and steps[-1][0] == steps[-1][1]  # the server may leave out quick ones
+            assert steps[-1][1] % STEPS == 0 and len({maximum for _, maximum in steps}) == 1
     frames, size = decoded(client.fetch(file), file.filename)
     chained = name == "transition_upscale_interpolate"
     factor = 4 if chained and "FrameInterpolate" in available else 1
-    assert frames == (FRAMES - 1) * factor + 1
+    assert frames == (LENGTHS.get(name, FRAMES) - 1) * factor + 1
     assert size == ((2 * WIDTH, 2 * HEIGHT) if chained else (WIDTH, HEIGHT))
     if "SaveVideo" in available:
         assert file.filename.endswith(".mp4")

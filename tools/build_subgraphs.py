@@ -35,30 +35,34 @@ class Port:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """One subgraph: the workflow it is made of, its ports, and the step whose IMAGE it gives."""
+    """One subgraph: the workflow it is made of, what comes in, and the step whose first output it gives."""
 
     workflow: str
     description: str
-    images: tuple[Port, ...]
+    ports: tuple[Port, ...]
+    kept_groups: tuple[str, ...]
+    output: str = "frames"
+    kind: str = "IMAGE"
     result: str = "decode"
 
-    def ports(self) -> tuple[Port, ...]:
-        return (
-            *self.images,
-            Port("prompt", (("positive", "text"),)),
-            Port("negative", (("negative", "text"),)),
-            *(Port(name, (("mask", name), ("clip", name))) for name in ("width", "height")),
-            Port("frames", (("mask", "frames"),)),
-            *(Port(name, (("sample", name),)) for name in ("seed", "steps", "cfg")),
-            *(Port(name, (("checkpoint", name),)) for name in ("model_name", "base_name")),
-        )
 
-
+_SAMPLING = ("seed", "steps", "cfg")
+_FILES = tuple(Port(name, (("checkpoint", name),)) for name in ("model_name", "base_name"))
+_CLIP = (
+    Port("prompt", (("positive", "text"),)),
+    Port("negative", (("negative", "text"),)),
+    *(Port(name, (("mask", name), ("clip", name))) for name in ("width", "height")),
+    Port("frames", (("mask", "frames"),)),
+    *(Port(name, (("sample", name),)) for name in _SAMPLING),
+    *_FILES,
+)
+_CLIP_GROUPS = ("Model", "Prompt", "Which frames are given", "Clip", "Sampling")
 BLUEPRINTS = {
     "Image to Video (SEINE)": Blueprint(
         "image_to_video",
         "A clip that begins with the image.",
-        (Port("image", (("clip", "keyframes"),), required_link=True),),
+        (Port("image", (("clip", "keyframes"),), required_link=True), *_CLIP),
+        _CLIP_GROUPS,
     ),
     "Transition (SEINE)": Blueprint(
         "transition",
@@ -66,9 +70,24 @@ BLUEPRINTS = {
         (
             Port("first_image", (("keyframes", "images.image0"),), required_link=True),
             Port("last_image", (("keyframes", "images.image1"),), required_link=True),
+            *_CLIP,
         ),
+        _CLIP_GROUPS,
     ),
-    "Text to Video (SEINE)": Blueprint("text_to_video", "A clip from a prompt alone.", ()),
+    "Text to Video (SEINE)": Blueprint("text_to_video", "A clip from a prompt alone.", _CLIP, _CLIP_GROUPS),
+    "Story (SEINE)": Blueprint(
+        "story",
+        "A film of many shots, each from an image, with transitions between them.",
+        (
+            Port("images", (("film", "images"),), required_link=True),
+            *(Port(name, (("film", name),)) for name in ("story", "negative_prompt", "fps", "width", "height")),
+            *(Port(name, (("film", name),)) for name in _SAMPLING),
+            *_FILES,
+        ),
+        ("Model", "Story"),
+        output="video",
+        kind="VIDEO",
+    ),
 }
 
 
@@ -84,7 +103,7 @@ def subgraph_file(name: str, blueprint: Blueprint, object_info: dict[str, Any]) 
     ]
     identifier = _identifier(name)
     inputs = []
-    for position, port in enumerate(blueprint.ports()):
+    for position, port in enumerate(blueprint.ports):
         kinds = set()
         link_ids = []
         for step, key in port.targets:
@@ -105,11 +124,12 @@ def subgraph_file(name: str, blueprint: Blueprint, object_info: dict[str, Any]) 
         (kind,) = kinds
         inputs.append({"id": _identifier(f"{name} {port.name}"), "name": port.name, "type": kind, "linkIds": link_ids})
     result = {"origin_id": ids[blueprint.result], "origin_slot": 0, "target_id": OUTPUT_NODE, "target_slot": 0}
-    links.append({"id": len(links) + 1, **result, "type": "IMAGE"})
+    links.append({"id": len(links) + 1, **result, "type": blueprint.kind})
     nodes[ids[blueprint.result]]["outputs"][0]["links"] = [len(links)]
-    output = {"id": _identifier(f"{name} frames"), "name": "frames", "type": "IMAGE", "linkIds": [len(links)]}
+    shown = {"name": blueprint.output, "type": blueprint.kind}
+    output = {"id": _identifier(f"{name} {blueprint.output}"), **shown, "linkIds": [len(links)]}
 
-    values = [_value(workflow, port) for port in blueprint.ports() if not port.required_link]
+    values = [_value(workflow, port) for port in blueprint.ports if not port.required_link]
     outer = {
         "id": len(nodes) + 1,
         "type": identifier,
@@ -120,13 +140,13 @@ def subgraph_file(name: str, blueprint: Blueprint, object_info: dict[str, Any]) 
         "mode": 0,
         "inputs": [
             {"name": port["name"], "type": port["type"], "link": None}
-            | ({} if blueprint.ports()[index].required_link else {"widget": {"name": port["name"]}})
+            | ({} if blueprint.ports[index].required_link else {"widget": {"name": port["name"]}})
             for index, port in enumerate(inputs)
         ],
-        "outputs": [{"name": "frames", "type": "IMAGE", "links": None}],
+        "outputs": [{**shown, "links": None}],
         "title": name,
         "properties": {
-            "proxyWidgets": [["-1", port.name] for port in blueprint.ports() if not port.required_link],
+            "proxyWidgets": [["-1", port.name] for port in blueprint.ports if not port.required_link],
         },
         "widgets_values": values,
     }
@@ -172,7 +192,7 @@ def files(object_info: dict[str, Any]) -> dict[Path, str]:
 
 def _inside(workflow: Workflow, blueprint: Blueprint) -> Workflow:
     """The workflow without its ends: pictures come in, frames go out."""
-    outside = {name for name in workflow.steps if name.startswith("image ") or name in ("video", "save")}
+    outside = {name for name in workflow.steps if name.startswith("image ") or name in ("images", "video", "save")}
     for name in outside:
         del workflow.steps[name]
     for step in workflow.steps.values():
@@ -181,8 +201,7 @@ def _inside(workflow: Workflow, blueprint: Blueprint) -> Workflow:
         }
     if blueprint.workflow == "transition":  # the two inputs it grows by
         workflow.steps["keyframes"].inputs = {"images.image0": None, "images.image1": None}
-    kept = ("Model", "Prompt", "Which frames are given", "Clip", "Sampling")
-    workflow.groups = [group for group in workflow.groups if group[0] in kept]
+    workflow.groups = [group for group in workflow.groups if group[0] in blueprint.kept_groups]
     workflow.notes = []
     return workflow
 

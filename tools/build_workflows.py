@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import from_host
+from tools import film_workflows, from_host
 from tools.graph_formats import Step, Workflow, api_format, interface_format
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflows"
@@ -186,6 +186,15 @@ def workflows() -> dict[str, Workflow]:
         "transition_upscale_interpolate": _chained(
             _clip("first and last frames", transition, 512, 512, ["example.png", "example.png"])
         ),
+        "extend_video": film_workflows.extended(
+            _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
+            *("after", 48, "video/SEINE_extended"),
+        ),
+        "loop": film_workflows.extended(
+            _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
+            *("loop", 10, "video/SEINE_loop"),
+        ),
+        "story": film_workflows.story(FILES_NOTE, ["example.png"] * 3, 512, 320),
     }
 
 

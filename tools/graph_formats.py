@@ -57,6 +57,9 @@ def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[st
                 links.append([len(links) + 1, ids[value[0]], value[1], ids[name], len(slots), kind])
                 outputs.setdefault(value, []).append(len(links))
                 slots.append(_slot(key, kind, len(links)))
+                if kind in WIDGET_TYPES:  # the widget stays, unseen, with a value of its own
+                    slots[-1]["widget"] = {"name": key}
+                    widgets += _widget_values(key, spec, {key: spec[1]["default"]})
             elif _type(spec) in WIDGET_TYPES:
                 widgets += _widget_values(key, spec, step.inputs)
             else:
@@ -126,8 +129,9 @@ def _outputs(info: dict[str, Any]) -> tuple[list[str], list[str]]:
 def _widget_values(key: str, spec: list, values: dict[str, Any]) -> list[Any]:
     options = spec[1] if len(spec) > 1 else {}
     result = [values[key]]
-    if options.get("control_after_generate"):
-        result.append("randomize")
+    control = options.get("control_after_generate")
+    if control:
+        result.append(control if isinstance(control, str) else "randomize")
     if options.get("image_upload"):
         result.append("image")
     if spec[0] == "COMFY_DYNAMICCOMBO_V3":  # the chosen option's own widgets follow

@@ -5,6 +5,7 @@ Each shows a clip of 16 frames in reading order: frames that are given in a heav
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -51,16 +52,31 @@ def _canvas() -> Image.Image:
     return Image.new("RGB", (SIZE * SCALE, SIZE * SCALE), BACKGROUND)
 
 
-def clip(given: set[int], transition: bool = False, top: int = 40, gap: int = 16, columns: int = 4) -> Image.Image:
+def clip(
+    given: set[int], transition: bool = False, top: int = 40, gap: int = 16, columns: int = 4, frames: int = FRAMES
+) -> Image.Image:
     """All frames of one clip in a grid; `given` are the numbers of the frames that the user supplies."""
     canvas = _canvas()
     width = (SIZE - 2 * 24 - (columns - 1) * gap) // columns
-    height = (SIZE - top - 40 - (FRAMES // columns - 1) * gap) // (FRAMES // columns)
-    for frame in range(FRAMES):
+    height = (SIZE - top - 40 - (frames // columns - 1) * gap) // (frames // columns)
+    for frame in range(frames):
         row, column = divmod(frame, columns)
-        time = frame / (FRAMES - 1)
+        time = frame / (frames - 1)
         box = (24 + column * (width + gap), top + row * (height + gap), width, height)
         _place(canvas, box, time, time if transition else 0.0, frame in given)
+    return canvas
+
+
+def looped_clip(frames: int = 12) -> Image.Image:
+    """Frames in a circle; day becomes night and day again."""
+    canvas = _canvas()
+    width, height = 60, 45
+    for frame in range(frames):
+        turn = frame / frames
+        x, y = (SIZE / 2 + 150 * f(2 * math.pi * turn - math.pi / 2) for f in (math.cos, math.sin))
+        box = (round(x - width / 2), round(y - height / 2), width, height)
+        there_and_back = 1 - abs(2 * turn - 1)
+        _place(canvas, box, there_and_back, there_and_back, frame == 0)
     return canvas
 
 
@@ -95,6 +111,9 @@ def thumbnails() -> dict[str, Image.Image]:
         "transition": clip({0, FRAMES - 1}, transition=True),
         "text_to_video": prompted_clip(),
         "transition_upscale_interpolate": chained_clip(),
+        "extend_video": clip({0}, gap=10, columns=6, frames=48),
+        "loop": looped_clip(),
+        "story": clip({0, 12, 24}, transition=True, gap=12, columns=5, frames=25),
     }
     return {name: image.resize((SIZE, SIZE), Image.Resampling.LANCZOS) for name, image in drawn.items()}
 

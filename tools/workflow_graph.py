@@ -57,6 +57,20 @@ def with_prompt(graph: Graph, text: str) -> Graph:
     raise KeyError("no CLIP Text Encode of the workflow is titled Prompt")
 
 
+def enlarged(graph: Graph, factor: int) -> Graph:
+    """A copy that enlarges the frames before it goes on with them."""
+    graph = copy.deepcopy(graph)
+    for decode in nodes_of(graph, "SEINEVAEDecode"):
+        name = f"{decode}-enlarged"
+        for node in graph.values():
+            node["inputs"] = {
+                key: [name, 0] if value == [decode, 0] else value for key, value in node["inputs"].items()
+            }
+        inputs = {"image": [decode, 0], "upscale_method": "lanczos", "scale_by": float(factor)}
+        graph[name] = {"class_type": "ImageScaleBy", "inputs": inputs}
+    return graph
+
+
 def bypassed(graph: Graph, node_type: str, source: str) -> Graph:
     """A copy without the nodes of a type: what they would give is taken from their input `source`."""
     graph = copy.deepcopy(graph)
@@ -91,6 +105,22 @@ def saving_webp(graph: Graph) -> Graph:
     return graph
 
 
+def decoding_at_once(graph: Graph) -> Graph:
+    """A copy that decodes all frames before it saves them, for hosts without videos."""
+    graph = copy.deepcopy(graph)
+    for node_id in nodes_of(graph, "SEINEDecodeToVideo"):
+        inputs = graph[node_id]["inputs"]
+        rate = inputs.pop("fps")
+        graph[node_id] = {"class_type": "SEINEVAEDecode", "inputs": inputs | {"tiled": False, "tile_size": 512}}
+        name = f"{node_id}-video"
+        for other in nodes_of(graph, "SaveVideo"):
+            if graph[other]["inputs"]["video"] == [node_id, 0]:
+                graph[other]["inputs"]["video"] = [name, 0]
+        fps = graph[rate[0]]["inputs"]["fps"] if isinstance(rate, list) else rate
+        graph[name] = {"class_type": "CreateVideo", "inputs": {"images": [node_id, 0], "fps": fps}}
+    return graph
+
+
 def batching_in_pairs(graph: Graph) -> Graph:
     """A copy that joins images two at a time, for hosts without Batch Images."""
     graph = copy.deepcopy(graph)
@@ -110,6 +140,8 @@ def for_older_hosts(graph: Graph, available: Container[str]) -> Graph:
     if "FrameInterpolate" not in available:
         graph = bypassed(graph, "FrameInterpolate", "images")
         graph = {key: node for key, node in graph.items() if node["class_type"] != "FrameInterpolationModelLoader"}
+    if "SEINEDecodeToVideo" not in available:
+        graph = decoding_at_once(graph)
     if "SaveVideo" not in available:
         graph = saving_webp(graph)
     return graph

@@ -6,6 +6,7 @@ Pictures are [3, H, W] and clips [frames, 3, H, W], values 0..1; lengths are in 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -41,6 +42,24 @@ def smoothness(clip: Tensor) -> float:
     neighbours = differences.diagonal(1).mean()
     pairs = differences.sum() / (frames * (frames - 1))
     return float(neighbours / pairs) if pairs > 0 else math.nan
+
+
+def seam_ratio(clips: Tensor, seams: Sequence[int]) -> float:
+    """Mean difference between neighbouring frames of [n, frames, 3, H, W] or [n, frames, H, W, 3] at the seams (the
+    numbers of the frames behind them) over that of all others."""
+    differences = (clips[:, 1:] - clips[:, :-1]).abs().flatten(2).mean((0, 2))
+    at_seam = torch.zeros(len(differences), dtype=torch.bool)
+    at_seam[[seam - 1 for seam in seams]] = True
+    return float(differences[at_seam].mean() / differences[~at_seam].mean())
+
+
+def colour_drift(clips: Tensor, first: int) -> Tensor:
+    """How far each frame's mean colour is from that of the `first` frames: [frames], delta E in CIE Lab, mean over
+    the clips [n, frames, H, W, 3]."""
+    from kornia.color import rgb_to_lab
+
+    colours = torch.stack([rgb_to_lab(clip.clamp(0, 1).movedim(-1, 1)).mean((-2, -1)) for clip in clips])
+    return (colours - colours[:, :first].mean(1, keepdim=True)).norm(dim=-1).mean(0)
 
 
 @dataclass(frozen=True)

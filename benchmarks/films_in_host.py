@@ -1,0 +1,110 @@
+"""Makes long films inside a ComfyUI's process, for `long_video.py` (see tools/in_host.py)."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfyui_seine.comfy_adapter import files, video
+from comfyui_seine.comfy_adapter.decoding import decode_frames
+from comfyui_seine.comfy_adapter.extending import clip_latents, extend
+from comfyui_seine.comfy_adapter.film import Settings
+from comfyui_seine.nodes.loaders import SEINECheckpointLoader
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import nodes as stock
+
+WINDOW, OVERLAP = 16, 3
+
+
+def main(task: str, model: str, **arguments: Any) -> Any:
+    files.register_folder()
+    loaded = SEINECheckpointLoader.execute(model, "bundled", "default").args
+    return {"films": films, "memory": memory}[task](loaded, **arguments)
+
+
+def films(
+    loaded: tuple,
+    scenes: list[dict[str, Any]],
+    pictures: str,
+    target: str,
+    extensions: int,
+    loop: int,
+    steps: int,
+    cfg: float,
+) -> None:
+    """Each scene's clip continued `extensions` times, by latents and by images, and closed by `loop` frames.
+
+    The frames go to `target`, [scenes, frames, H, W, 3] of each kind.
+    """
+    model, clip, vae = loaded
+    made: dict[str, list[Tensor]] = {"latent": [], "image": [], "loop": []}
+    for scene, picture in zip(scenes, load_file(pictures)["first"], strict=True):
+        prompts = [stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene["caption"], "")]
+        make = partial(_made, model, vae, prompts, steps, cfg)
+        first = clip_latents(vae, None, picture[None], "latent", "images")
+        start = torch.cat((first, make("after", first, WINDOW - 1, 1, scene["seed"])))
+        latents, images = start, decode_frames(vae, start, WINDOW)
+        for number in range(1, extensions + 1):
+            seed = scene["seed"] + 1000 * number
+            latents = torch.cat((latents, make("after", latents, WINDOW - OVERLAP, OVERLAP, seed)))
+            again = clip_latents(vae, None, images[-OVERLAP:], "latent", "images")
+            new = decode_frames(vae, make("after", again, WINDOW - OVERLAP, OVERLAP, seed), WINDOW)
+            images = torch.cat((images, new))
+        closed = torch.cat((start, make("loop", start, loop, OVERLAP, scene["seed"])))
+        made["latent"].append(decode_frames(vae, latents, WINDOW).half())
+        made["image"].append(images.half())
+        made["loop"].append(decode_frames(vae, closed, WINDOW).half())
+        print(scene["caption"], flush=True)
+    save_file({name: torch.stack(clips) for name, clips in made.items()}, target)
+
+
+def _made(
+    model: Any,
+    vae: Any,
+    prompts: list,
+    steps: int,
+    cfg: float,
+    direction: str,
+    known: Tensor,
+    frames: int,
+    overlap: int,
+    seed: int,
+) -> Tensor:
+    settings = Settings(steps, cfg, "ddim", "seine", WINDOW, overlap)
+    return extend(model, vae, *prompts, direction, known, None, frames, seed, settings)
+
+
+def memory(loaded: tuple, frames: int, width: int, height: int, steps: int) -> dict[str, float]:
+    """Peak memory in MB beyond that of one window and one decoded chunk, and seconds, of a film's stages."""
+    model, clip, vae = loaded
+    prompt = stock.CLIPTextEncode().encode(clip, "")[0]
+    settings = Settings(steps, 2.0, "ddim", "seine", WINDOW, OVERLAP)
+    start = torch.randn(WINDOW, 4, height // 8, width // 8, generator=torch.Generator().manual_seed(0))
+    extend(model, vae, prompt, prompt, "after", start, None, WINDOW - OVERLAP, 0, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        video.latent_video(vae, start, 8.0, 8).save_to(str(Path(folder) / "warm.mp4"))
+        base, report = _peak(), {}
+        began = time.monotonic()
+        new = extend(model, vae, prompt, prompt, "after", start, None, frames - WINDOW, 1, settings)
+        film = torch.cat((start, new))
+        report["sampled"], report["sampling seconds"] = _peak() - base, time.monotonic() - began
+        began = time.monotonic()
+        video.latent_video(vae, film, 8.0, 8).save_to(str(Path(folder) / "film.mp4"))
+        report["written"], report["writing seconds"] = _peak() - base, time.monotonic() - began
+    images = decode_frames(vae, film, 8)
+    report["output"] = images.numel() * images.element_size() / 1e6
+    report["decoded"] = _peak() - base
+    return report
+
+
+def _peak() -> float:
+    """MB. The system counts in kilobytes, macOS in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

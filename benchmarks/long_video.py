@@ -1,0 +1,146 @@
+"""Long films with the small model: seams, colour drift and memory: `python benchmarks/long_video.py`.
+
+Continues clips of held-out scenes many times, once from latents and once from images (which pass through the VAE each
+time), and makes films of growing length to see what memory they take. Prints the tables of docs/long_video.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools import environment, hosts
+from tools.train import SMALL
+
+MOTIONS = ("spin", "still")
+LENGTHS = (64, 256, 1024)
+FIRST, NEW, LOOP = 16, 13, 10
+"""Frames of the first clip, of each extension, and of what closes the clip to a loop."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=SMALL, help="bundle (default: models/seine-small.safetensors)")
+    parser.add_argument("--scenes", type=int, default=6, help="held-out scenes (default 6)")
+    parser.add_argument("--extensions", type=int, default=12, help="how often each clip is continued (default 12)")
+    parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
+    parser.add_argument("--cfg", type=float, default=4.0, help="guidance (default 4)")
+    parser.add_argument("--only", choices=("films", "memory"), help="one of the two parts (default: both)")
+    parser.add_argument("--plot", type=Path, help="also draw the drift, .png")
+    parser.add_argument("--json", type=Path, help="also write every number")
+    parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    code = environment.enter(Path(__file__), "client", "torch", "training")
+    if code is not None:
+        return code
+    host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+    numbers: dict[str, Any] = {}
+    if arguments.only != "memory":
+        numbers["films"] = measure_films(arguments, host)
+    if arguments.only != "films":
+        numbers["memory"] = measure_memory(arguments, host)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
+    return 0
+
+
+def in_host(arguments: argparse.Namespace, host: hosts.Host, folder: Path, **keywords: Any) -> Any:
+    from tools.server import prepare_base, run_in_host
+
+    prepare_base(folder / "base", {"seine": [arguments.model.resolve()]})
+    script = Path(__file__).with_name("films_in_host.py")
+    return run_in_host(host, folder / "base", script, {"model": arguments.model.name, **keywords}, timeout=24 * 3600)
+
+
+def measure_films(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, Any]:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from tools.small_model import measures, world
+    from tools.small_model.recipe import HELD_OUT
+
+    scenes = [world.scene(HELD_OUT + index, MOTIONS) for index in range(arguments.scenes)]
+    with tempfile.TemporaryDirectory(prefix="seine-films-") as name:
+        folder = Path(name)
+        first = torch.stack([world.render(scene, frames=1)[0].permute(1, 2, 0) for scene in scenes])
+        save_file({"first": first.contiguous()}, folder / "pictures.safetensors")
+        in_host(
+            arguments,
+            host,
+            folder,
+            task="films",
+            loop=LOOP,
+            scenes=[{"caption": scene.caption, "seed": index} for index, scene in enumerate(scenes)],
+            pictures=str(folder / "pictures.safetensors"),
+            target=str(folder / "films.safetensors"),
+            extensions=arguments.extensions,
+            steps=arguments.steps,
+            cfg=arguments.cfg,
+        )
+        films = {name: frames.float() for name, frames in load_file(folder / "films.safetensors").items()}
+    seams = [FIRST + NEW * number for number in range(arguments.extensions)]
+    result: dict[str, Any] = {"frames": films["latent"].shape[1]}
+    print(f"\n### {result['frames']} frames, {arguments.extensions} extensions, {arguments.scenes} scenes\n")
+    print(
+        "| path | difference at seams / inside clips | colour drift after half | at the end |",
+        "| --- | --- | --- | --- |",
+        sep="\n",
+    )
+    for name in ("latent", "image"):
+        clips = films[name]
+        ratio = measures.seam_ratio(clips, seams)
+        drift = measures.colour_drift(clips, FIRST)
+        result[name] = {"seams": ratio, "drift": drift.tolist()}
+        half, end = (float(drift[at - FIRST : at].mean()) for at in (len(drift) // 2, len(drift)))
+        print(f"| {name} | {ratio:.2f} | {half:.2f} | {end:.2f} |")
+    closed = films["loop"]
+    result["loop"] = measures.seam_ratio(torch.cat((closed, closed[:, :1]), 1), [closed.shape[1]])
+    print(f"\nLoop of {closed.shape[1]} frames: last to first frame over neighbouring frames {result['loop']:.2f}")
+    if arguments.plot:
+        draw(result, seams, arguments.plot)
+    return result
+
+
+def draw(result: dict[str, Any], seams: list[int], file: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(6, 3), constrained_layout=True)
+    for name in ("latent", "image"):
+        axis.plot(result[name]["drift"], label=f"continued from {name}s")
+    for seam in seams:
+        axis.axvline(seam, color="0.9", zorder=0)
+    axis.set(xlabel="frame", ylabel="colour drift (ΔE in CIE Lab)")
+    axis.legend()
+    figure.savefig(file, dpi=100)
+
+
+def measure_memory(arguments: argparse.Namespace, host: hosts.Host) -> dict[int, dict[str, float]]:
+    """Peak memory by number of frames, each in a process of its own."""
+    print("\n### Peak memory at 320x512 beyond one window and one chunk of decoded frames\n")
+    print("| frames | sampled | written while decoding | decoded at once | of it the frames themselves |")
+    print("| --- | --- | --- | --- | --- |")
+    result = {}
+    for frames in LENGTHS:
+        with tempfile.TemporaryDirectory(prefix="seine-memory-") as folder:
+            size = {"width": 512, "height": 320, "steps": 2}
+            result[frames] = in_host(arguments, host, Path(folder), task="memory", frames=frames, **size)
+        columns = ("sampled", "written", "decoded", "output")
+        print(f"| {frames} | {' | '.join(f'{result[frames][name]:.0f} MB' for name in columns)} |", flush=True)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""A VIDEO that is still latent: whoever saves it gets its frames decoded a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import torch
+from comfy_api.v0_0_2 import InputImpl, Types
+from torch import Tensor
+
+from .decoding import decode_chunks, decode_frames
+from .keyframes import LATENT_SCALE
+
+
+class LatentFrames:
+    """Stands where the host iterates over IMAGE frames ``[n, 8h, 8w, 3]`` to encode them."""
+
+    def __init__(self, vae: Any, samples: Tensor, frames_at_a_time: int) -> None:
+        self.vae, self.samples, self.frames_at_a_time = vae, samples, frames_at_a_time
+        height, width = (LATENT_SCALE * side for side in samples.shape[-2:])
+        self.shape = torch.Size((len(samples), height, width, 3))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for chunk in decode_chunks(self.vae, self.samples, self.frames_at_a_time):
+            yield from chunk
+
+    def decoded(self) -> Tensor:
+        return decode_frames(self.vae, self.samples, self.frames_at_a_time)
+
+
+class LatentVideo(InputImpl.VideoFromComponents):
+    """The host's own video, with latents for its frames: saving needs memory for a few frames, however long it is."""
+
+    def __init__(self, frames: LatentFrames, rate: Fraction) -> None:
+        super().__init__(Types.VideoComponents(images=frames, frame_rate=rate))
+        self.frames, self.rate = frames, rate
+
+    def get_components(self) -> Any:
+        """All frames decoded, for nodes that work on images."""
+        return Types.VideoComponents(images=self.frames.decoded(), frame_rate=self.rate)
+
+    def get_dimensions(self) -> tuple[int, int]:
+        return self.frames.shape[2], self.frames.shape[1]
+
+    def get_duration(self) -> float:
+        return float(len(self.frames) / self.rate)
+
+    def get_frame_count(self) -> int:
+        return len(self.frames)
+
+    def get_frame_rate(self) -> Fraction:
+        return self.rate
+
+
+def latent_video(vae: Any, samples: Tensor, fps: float, frames_at_a_time: int) -> LatentVideo:
+    """A VIDEO of LATENT samples ``[n, 4, h, w]``."""
+    return LatentVideo(LatentFrames(vae, samples, frames_at_a_time), Fraction(fps).limit_denominator(1001))

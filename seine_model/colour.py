@@ -1,0 +1,50 @@
+"""Colour and exposure of new frames brought to those of the frames they join, after Reinhard et al., "Color Transfer
+between Images", 2001: mean and deviation of each channel of a perceptual colour space (here CIE Lab, by kornia).
+"""
+
+from __future__ import annotations
+
+import torch
+from kornia.color import lab_to_rgb, rgb_to_lab
+from torch import Tensor
+
+CHUNK = 8
+"""Frames converted at a time, so that memory beside the result does not grow with the film."""
+STRONGEST = 2.0
+"""Contrast is at most doubled or halved: frames of one colour have no deviation to match."""
+
+
+def match_colours(
+    images: Tensor, reference: Tensor, frames: int = 1, before: bool = True, strength: float = 1.0
+) -> Tensor:
+    """Images ``[n, H, W, 3]``, values 0..1, with the colours of the reference ``[m, H', W', 3]`` where they meet.
+
+    The last `frames` of the reference are held against the first of the images (the reverse where the reference comes
+    after them, `before` False); what that gives is done to all images. strength: 0 leaves them, 1 matches. Raises
+    ValueError for images that are not RGB or fewer than `frames`.
+    """
+    for name, given in (("images", images), ("reference", reference)):
+        if given.ndim != 4 or given.shape[-1] != 3:
+            raise ValueError(f"{name}: expected RGB images [n, H, W, 3], got {list(given.shape)}")
+        if len(given) < frames:
+            raise ValueError(f"{name}: {len(given)} frames, but frames is {frames}: lower it, or give more")
+    ours, theirs = (images[:frames], reference[-frames:]) if before else (images[-frames:], reference[:frames])
+    mean, deviation = _statistics(ours)
+    wanted_mean, wanted_deviation = _statistics(theirs)
+    contrast = (wanted_deviation / deviation.clamp(min=1e-4)).clamp(1 / STRONGEST, STRONGEST)
+    result = torch.empty_like(images)
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        matched = lab_to_rgb((_lab(chunk) - mean) * contrast + wanted_mean, clip=True).movedim(1, -1)
+        result[start : start + CHUNK] = torch.lerp(chunk, matched.to(chunk), strength)
+    return result
+
+
+def _lab(images: Tensor) -> Tensor:
+    return rgb_to_lab(images.movedim(-1, 1).float())
+
+
+def _statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel, ``[3, 1, 1]``."""
+    pixels = _lab(images).movedim(1, 0).flatten(1)
+    return pixels.mean(1).view(3, 1, 1), pixels.std(1).view(3, 1, 1)

@@ -1,0 +1,61 @@
+"""The script of a film."""
+
+import pytest
+
+from seine_model.story import SHOT, TRANSITION, parse_story
+
+FILM = """
+# a comment
+shot 2s: a boat on a lake
+transition 14: the lake freezes
+
+Shot 1.5 seconds: a frozen lake
+"""
+
+
+def test_segments_follow_each_other_to_the_frame():
+    segments = parse_story(FILM, 8, 2)
+    assert [(each.kind, each.start, each.frames) for each in segments] == [
+        (SHOT, 0, 16),
+        (TRANSITION, 16, 14),
+        (SHOT, 30, 12),
+    ]
+    assert [each.prompt for each in segments] == ["a boat on a lake", "the lake freezes", "a frozen lake"]
+    assert segments[1].describe() == "frames 16 to 29: transition: the lake freezes"
+
+
+def test_rounding_of_seconds_does_not_add_up():
+    script = "\n".join("shot 0.3s: a\ntransition 0.3s: b" for _ in range(10))
+    segments = parse_story(script, 8, 10)
+    assert segments[-1].start + segments[-1].frames == 48  # 20 times 0.3 s at 8 frames per second
+    assert {each.frames for each in segments} == {2, 3}
+
+
+def test_frames_are_exact_whatever_the_rate():
+    segments = parse_story("shot 7: a\ntransition 11: b\nshot 1:", 23.976, 2)
+    assert [each.frames for each in segments] == [7, 11, 1]
+    assert segments[2].prompt == "" and segments[2].describe() == "frames 18 to 18: shot"
+
+
+def test_a_transition_at_the_end_is_allowed():
+    assert parse_story("shot 8: a\ntransition 8: b", 8, 1)[-1].kind == TRANSITION
+
+
+@pytest.mark.parametrize(
+    ("script", "pictures", "message"),
+    [
+        ("shot 2s a boat", 1, 'line 1: cannot read "shot 2s a boat"'),
+        ("shot 16: a\n\npan 8: b", 1, "line 3: cannot read"),
+        ("transition 8: a\nshot 8: b", 1, "line 1: here comes a transition.*put a shot before it"),
+        ("shot 8: a\nshot 8: b", 2, "line 2: here comes a shot.*put a transition before it"),
+        ("shot 8: a\ntransition 0: b\nshot 8: c", 2, "line 2: the transition has no frames"),
+        ("shot 0.01s: a", 1, "line 1: the shot has no frames"),
+        ("shot 2.5: a", 1, "line 1: 2.5 frames is not a whole number; for seconds write 2.5s"),
+        ("# nothing", 0, "it has no shot"),
+        ("shot 8: a\ntransition 8: b\nshot 8: c", 3, "it has 2 shots.*3 images are wired in"),
+        ("shot 8: a\ntransition 8: b\nshot 8: c", 1, "it has 2 shots.*1 image is wired in"),
+    ],
+)
+def test_mistakes_are_named(script, pictures, message):
+    with pytest.raises(ValueError, match=f"(?s)story.*{message}"):
+        parse_story(script, 8, pictures)
