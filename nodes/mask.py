@@ -3,15 +3,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter.keyframes import check_size
-from ..seine_model.masks import frame_mask
-
-_SPECS = {
-    "first frames": "first{count}",
-    "first and last frames": "onelast{count}",
-    "last frames": "last{count}",
-    "text to video": "all",
-    "custom keyframes": "{indices}",
-}
+from ..seine_model.masks import MODES, frame_mask
 
 
 class SEINEMaskBuilder(io.ComfyNode):
@@ -26,7 +18,7 @@ class SEINEMaskBuilder(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "mode",
-                    options=list(_SPECS),
+                    options=list(MODES),
                     default="first frames",
                     tooltip=(
                         "Which frames are given: the first (image to video), both ends (transition), the last, none "
@@ -64,5 +56,5 @@ class SEINEMaskBuilder(io.ComfyNode):
     @classmethod
     def execute(cls, mode: str, count: int, indices: str, frames: int, width: int, height: int) -> io.NodeOutput:
         check_size(width, height)
-        mask = frame_mask(_SPECS[mode].format(count=count, indices=indices), frames)
+        mask = frame_mask(MODES[mode].format(count=count, indices=indices), frames)
         return io.NodeOutput(mask.view(-1, 1, 1).repeat(1, height, width))

@@ -7,6 +7,15 @@ import re
 import torch
 from torch import Tensor
 
+MODES = {
+    "first frames": "first{count}",
+    "first and last frames": "onelast{count}",
+    "last frames": "last{count}",
+    "text to video": "all",
+    "custom keyframes": "{indices}",
+}
+"""What users choose among, as `frame_mask` reads it."""
+
 
 def frame_mask(spec: str, frames: int) -> Tensor:
     """Float32 ``[frames]`` for "firstN", "lastN", "onelastN" (first N and last N), "all" (nothing kept) or a list of

@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "training": ("transformers", "safetensors", "tqdm", "matplotlib"),
     "tests": ("pytest", "ruff", "safetensors"),
+    "browser": ("playwright",),
 }
 MINIMUM_PYTHON = (3, 10)
 PIP_ATTEMPTS = 3

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def main(arguments: list[str]) -> int:
     started = time.monotonic()
     try:
-        python = environment.ensure("client", "torch", "registry", "training", "tests")
+        python = environment.ensure("client", "torch", "registry", "training", "tests", "browser")
     except SetupError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
