@@ -111,9 +111,9 @@ class TrainingOptions:
 
 
 def draw_mask(frames: int, generator: torch.Generator) -> Tensor:
-    """A frame mask [frames], 1 = generate, of one of the kinds in `MASK_SHARES`."""
+    """A frame mask [frames], 1 = generate, of one of the kinds in `MASK_SHARES`; of a single frame nothing is given."""
     kind = list(MASK_SHARES)[int(torch.multinomial(torch.tensor(list(MASK_SHARES.values())), 1, generator=generator))]
-    if kind == "all" or (frames == 1 and kind in ("onelast", "random")):
+    if kind == "all" or frames == 1:
         return frame_mask("all", frames)
     if kind == "random":
         given = 1 + int(torch.randint(min(MOST_GIVEN, frames - 1), (), generator=generator))
