@@ -58,8 +58,14 @@ class FilmMaker:
     """Fills gaps. `gray`: latent ``[1, 4, h, w]`` of a frame to generate; `windows`: how many there will be in all."""
 
     def __init__(self, model: Any, gray: Tensor, settings: Settings, windows: int) -> None:
-        # A model that was not read from a file has no name by which its windows could be found again.
-        self.source = require_seine(model).source or uuid.uuid4().hex
+        self.key = fingerprint(
+            # A model that was not read from a file has no name by which its windows could be found again.
+            require_seine(model).source or uuid.uuid4().hex,
+            getattr(model, "patches", None),
+            getattr(model, "object_patches", None),
+            model.model_options,
+            asdict(settings),
+        )
         self.model, self.gray, self.settings, self.windows = model, gray, settings, windows
         self.done = 0
         self._progress: Callable | None = None
@@ -84,11 +90,7 @@ class FilmMaker:
         for position, frame in zip(window.kept, kept, strict=True):
             masked[position] = frame
         key = fingerprint(
-            self.source,
-            getattr(self.model, "patches", None),
-            getattr(self.model, "object_patches", None),
-            self.model.model_options,
-            asdict(self.settings),
+            self.key,
             gap.positive,
             gap.negative,
             mask,

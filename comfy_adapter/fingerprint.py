@@ -1,15 +1,16 @@
 """What a value holds, as a short text that is the same in another run of the program.
 
-Good for finding finished work again: values that differ have different fingerprints. The reverse is only likely, since
-objects may count things; then work is repeated, which costs time and nothing else.
+Good for finding finished work again: where it is not known what an object holds, its fingerprint is never the same, and
+work is repeated, which costs time and nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ def fingerprint(*values: Any) -> str:
 
 
 def _add(value: Any, digest: Any, above: list[int]) -> None:
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | torch.dtype):
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | torch.dtype | torch.device):
         digest.update(f"{type(value).__name__}:{value!r};".encode())
         return
     if isinstance(value, Tensor):
@@ -58,4 +59,6 @@ def _parts(value: Any) -> Sequence[Any]:
         return [value.__module__, value.__qualname__]
     if isinstance(value, nn.Module):
         return [value.state_dict()]
-    return [getattr(value, "__name__", None), getattr(value, "__dict__", None)]
+    if isinstance(value, BuiltinFunctionType):
+        return [value.__module__, value.__qualname__]
+    return [vars(value)] if hasattr(value, "__dict__") else [uuid.uuid4().hex]

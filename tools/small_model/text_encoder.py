@@ -63,10 +63,6 @@ class Heads(nn.Module):
     def loss(self, features: Tensor, labels: dict[str, Tensor]) -> Tensor:
         return sum(F.cross_entropy(head(features), labels[name]) for name, head in self.of.items())
 
-    def accuracy(self, features: Tensor, labels: dict[str, Tensor]) -> float:
-        right = [(head(features).argmax(-1) == labels[name]).float().mean() for name, head in self.of.items()]
-        return float(torch.stack(right).mean())
-
 
 class Reader(nn.Module):
     """The text encoder with the classifiers that teach it."""
@@ -87,14 +83,6 @@ def text_loss(reader: Reader, tokenizer: Tokenizer, seed: int) -> Tensor:
     captions, labels = captions_and_labels(seed, BATCH)
     features = reader.features(tokenizer(captions), torch.Generator().manual_seed(seed))
     return reader.heads.loss(features, labels)
-
-
-def reading_accuracy(reader: Reader, tokenizer: Tokenizer, seed: int, count: int = 500) -> float:
-    """Share of the properties of `count` captions that are read rightly."""
-    captions, labels = captions_and_labels(seed, count)
-    with torch.inference_mode():
-        features = reader.features(tokenizer(captions), torch.Generator().manual_seed(seed))
-        return reader.heads.accuracy(features, labels)
 
 
 def stored_weights(encoder: CLIPTextModel) -> dict[str, Tensor]:
