@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .diffusion import TIMESTEPS, Schedule
 from .masks import frame_mask
+from .optimisation import MuonWithAdamW
 from .temporal import RotaryEmbedding
 from .unet import SeineUNet3D
 
@@ -81,9 +82,8 @@ class TrainingOptions:
     weight_decay: float = 0.01
     weighting: Weighting | None = None
     """How much each timestep counts; None for all alike, as SEINE was trained."""
-    high_noise: float = 1.0
-    """How often timestep t is drawn: as t ** (high_noise - 1). 1 is evenly, as SEINE was trained; more of the early
-    timesteps teach what only they decide, layout and words."""
+    muon: bool = False
+    """Train the matrices by Muon instead of AdamW, see `optimisation`: for networks that learn from nothing."""
     text_dropout: float = 0.1
     ema_decay: float = 0.999
     gradient_norm: float = 1.0
@@ -137,17 +137,16 @@ def noise_prediction_loss(
     context: Tensor,
     generator: torch.Generator,
     weighting: Weighting | None = None,
-    high_noise: float = 1.0,
 ) -> Tensor:
     """Mean squared error of the predicted noise at random timesteps (DDPM's simple loss, arXiv 2006.11239, eq. 14).
 
     latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width]. Without a
-    `weighting` all timesteps count alike, as in SEINE's own training; `high_noise` as in `TrainingOptions`.
+    `weighting` all timesteps count alike, as in SEINE's own training.
     """
     videos = latents.shape[0]
     # Evenly spaced from a random offset: every batch has all noise levels (Kingma et al., arXiv 2107.00630, I.1).
     offsets = torch.rand((), generator=generator) + torch.arange(videos) / videos
-    timesteps = ((offsets % 1) ** (1 / high_noise) * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
+    timesteps = (offsets % 1 * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     abar = _alphas_cumprod()[timesteps].to(latents).reshape(-1, 1, 1, 1, 1)
     noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise
@@ -183,7 +182,8 @@ class Trainer:
                 module.requires_grad_(False)
         self._trained = {name: value for name, value in unet.named_parameters() if value.requires_grad}
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(
+        make = MuonWithAdamW if options.muon else torch.optim.AdamW
+        self.optimizer = make(
             self._trained.values(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay
         )
         if options.gradient_checkpointing:
@@ -214,8 +214,7 @@ class Trainer:
         precision = torch.autocast(self.device.type, torch.bfloat16) if options.mixed_precision else nullcontext()
         with precision:
             latents = latents.to(self.device)
-            how = (options.weighting, options.high_noise)
-            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, *how)
+            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, options.weighting)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss at step {self.step} is {loss.item()}: lower the learning rate or resume an earlier state"

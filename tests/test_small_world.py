@@ -7,6 +7,7 @@ import torch
 
 from tools.small_model import measures, world
 
+STYLES = world.PLAIN, world.VARIED
 MEASURED = ("left", "right", "up", "down", "grow", "shrink")
 
 
@@ -29,10 +30,22 @@ def test_clips_have_the_size_asked_for_and_values_of_pictures():
 def test_everything_that_can_happen_happens():
     scenes = [world.scene(seed) for seed in range(600)]
     assert {scene.motion for scene in scenes} == set(world.MOTIONS)
-    assert {scene.look.shape for scene in scenes} == set(world.SHAPES)
+    assert {scene.look.shape for scene in scenes} == set(world.PLAIN.shapes) < set(world.SHAPES)
+    varied = [world.scene(seed, style=world.VARIED) for seed in range(100)]
+    assert {scene.look.shape for scene in varied} == set(world.SHAPES)
     assert {scene.look.colour for scene in scenes} == set(world.COLOURS)
     assert {scene.look.ground_colour for scene in scenes} == set(world.GROUND_COLOURS)
     assert all(scene.look.colour != scene.look.ground_colour for scene in scenes)
+
+
+def test_plain_scenes_have_larger_shapes_and_calmer_grounds():
+    def texture(style):
+        look = world.scene(1, ("still",), style).look
+        return world.render(world.Scene(look, "still", (0.0, 0.0), 0.1, 0.0), frames=1)[0, :, :, :20].std((1, 2))
+
+    assert (texture(world.PLAIN) < 0.7 * texture(world.VARIED)).all()
+    plain, varied = ([world.scene(seed, ("left",), style).radius for seed in range(9)] for style in STYLES)
+    assert min(plain) > 0.45 and max(varied) < 0.5
 
 
 @pytest.mark.parametrize(

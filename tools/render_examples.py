@@ -17,8 +17,8 @@ AS_IT_IS = (0.0, 1.0, 1.0)
 
 
 def still(colour: str, shape: str, ground_colour: str, ground: str, centre: tuple[float, float]) -> Scene:
-    look = Look(colour, shape, ground_colour, ground, 0.6, 1.0, AS_IT_IS, AS_IT_IS)
-    return Scene(look, "still", centre, 0.42, 0.0)
+    look = Look(colour, shape, ground_colour, ground, 0.6, 1.0, AS_IT_IS, AS_IT_IS, world.PLAIN.contrast)
+    return Scene(look, "still", centre, 0.52, 0.0)
 
 
 EXAMPLES = {

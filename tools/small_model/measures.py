@@ -22,7 +22,7 @@ LEAST_AREA = 0.01
 LEAST_WAY = 0.25
 """Way of the centre, in half frame widths, that counts as moving (scenes move it 0.75 to 1.05)."""
 LEAST_GROWTH = 1.4
-"""Ratio of the areas at both ends that counts as growing (scenes grow 3.6 to 4.8 times)."""
+"""Ratio of the areas at both ends that counts as growing (scenes grow 2.9 to 4 times)."""
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
@@ -134,7 +134,7 @@ def _sighting(colour: str, cover: Tensor) -> Sighting | None:
     rows, columns = torch.nonzero(cover, as_tuple=True)
     x, y = ((values.float().mean().item() + 0.5) * 2 / size - 1 for values in (columns, rows))
     overlaps = {}
-    for shape in world.SHAPES:
+    for shape in world.PLAIN.shapes:
         template = _template(shape, x, y, area, size)
         overlaps[shape] = ((template & cover).sum() / (template | cover).sum()).item()
     return Sighting(colour, max(overlaps, key=overlaps.get), x, y, area, cover)

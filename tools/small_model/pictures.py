@@ -17,7 +17,7 @@ def crops(seed: int, count: int, size: int, whole: int) -> Tensor:
     from_world = round(count * WORLD_SHARE)
     pictures, frames = [], 4
     for index in range(0, from_world, frames):
-        clip = world.render(world.scene(_scene_seed(seed, index)), frames, whole)
+        clip = world.render(world.scene(_scene_seed(seed, index), style=world.VARIED), frames, whole)
         for frame in clip[: from_world - index]:
             top, left = torch.randint(0, whole - size + 1, (2,), generator=generator).tolist()
             pictures.append(frame[:, top : top + size, left : left + size])

@@ -62,10 +62,11 @@ CLIPS = 6000
 HELD_OUT = 10**9
 UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
-    phases=(Phase(steps=5000, videos=64, frames=1), Phase(steps=12000, videos=8, frames=world.FRAMES)),
-    learning_rate=1e-3,
-    weighting=Weighting(signal_std=LATENT_DEVIATION, most=1000.0),
-    high_noise=1.5,
+    phases=(Phase(steps=4000, videos=64, frames=1), Phase(steps=7000, videos=8, frames=world.FRAMES)),
+    learning_rate=4e-3,
+    # Above this weight the noise leaves only the mean to be learned, and its errors outweigh shapes and words.
+    weighting=Weighting(signal_std=LATENT_DEVIATION, most=20.0),
+    muon=True,
     seed=SEED,
 )
 SAVE_EVERY, STRIP_EVERY = 100, 1000

@@ -96,7 +96,7 @@ def captions_and_labels(seed: int, count: int) -> tuple[list[str], dict[str, Ten
     rng = random.Random(f"captions {seed}")
     captions, rows = [], []
     for index in range(count):
-        scene = world.scene(seed * 100_000 + index)
+        scene = world.scene(seed * 100_000 + index, style=world.VARIED)
         thing, ground = scene.look.words()
         said = _properties(scene)
         caption = scene.caption

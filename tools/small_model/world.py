@@ -51,6 +51,27 @@ _SHARES |= {direction: 9 for direction in DIRECTIONS} | {f"pan {direction}": 3 f
 
 
 @dataclass(frozen=True)
+class Style:
+    """How scenes of a kind are drawn; pairs are least and most."""
+
+    shapes: tuple[str, ...]
+    radius: tuple[float, float]
+    small_radius: tuple[float, float]
+    """Radius of what grows at its start, and of what shrinks at its end."""
+    growth: tuple[float, float]
+    spread: float
+    """How far from the middle a shape may be that does not move."""
+    contrast: float
+    """Strength of the ground's texture."""
+
+
+VARIED = Style(SHAPES, (0.34, 0.48), (0.24, 0.3), (1.9, 2.2), 0.4, 1.0)
+"""All there is: what the VAE and the text encoder learn."""
+PLAIN = Style(("ball", "triangle", "ring", "cross"), (0.46, 0.6), (0.32, 0.38), (1.7, 2.0), 0.25, 0.6)
+"""Large shapes that are easily told apart, over calm grounds: what the small UNet learns."""
+
+
+@dataclass(frozen=True)
 class Look:
     """What there is to see; `colour_shift` and `ground_shift` keep two scenes of the same words from being equal."""
 
@@ -62,6 +83,7 @@ class Look:
     phase: float
     colour_shift: tuple[float, float, float]
     ground_shift: tuple[float, float, float]
+    contrast: float
 
     def words(self) -> tuple[str, str]:
         """The shape and the ground, as captions name them."""
@@ -102,14 +124,14 @@ class Scene:
         return f"{thing} {words} over {ground}"
 
 
-def scene(seed: int, motions: tuple[str, ...] | None = None) -> Scene:
+def scene(seed: int, motions: tuple[str, ...] | None = None, style: Style = PLAIN) -> Scene:
     """The scene of this seed; `motions` restricts what happens to some keys of `MOTIONS`."""
     rng = random.Random(f"seine world {seed}")
     names = motions or tuple(MOTIONS)
     motion = rng.choices(names, [_SHARES[name] for name in names])[0]
-    look = _look(rng, motion)
-    radius, amount, second = rng.uniform(0.34, 0.48), 0.0, None
-    centre = [rng.uniform(-0.4, 0.4), rng.uniform(-0.4, 0.4)]
+    look = _look(rng, motion, style)
+    radius, amount, second = rng.uniform(*style.radius), 0.0, None
+    centre = [rng.uniform(-style.spread, style.spread), rng.uniform(-style.spread, style.spread)]
     if motion in DIRECTIONS or motion.startswith("pan"):
         amount = rng.uniform(0.75, 1.05)
         direction = DIRECTIONS[motion.split()[-1]]
@@ -119,7 +141,7 @@ def scene(seed: int, motions: tuple[str, ...] | None = None) -> Scene:
             if direction[axis]:
                 centre[axis] = -direction[axis] * amount / 2 + rng.uniform(-0.12, 0.12)
     elif motion in ("grow", "shrink"):
-        small, amount = rng.uniform(0.24, 0.3), rng.uniform(1.9, 2.2)
+        small, amount = rng.uniform(*style.small_radius), rng.uniform(*style.growth)
         radius = small if motion == "grow" else small * amount
         centre = [rng.uniform(-0.25, 0.25), rng.uniform(-0.25, 0.25)]
     elif motion == "spin":
@@ -130,7 +152,7 @@ def scene(seed: int, motions: tuple[str, ...] | None = None) -> Scene:
     elif motion.startswith("zoom"):
         amount = rng.uniform(1.5, 1.8)
     elif motion == "change":
-        second = _look(rng, motion)
+        second = _look(rng, motion, style)
     return Scene(look, motion, (centre[0], centre[1]), radius, amount, second)
 
 
@@ -169,7 +191,7 @@ def _picture(
 ) -> Tensor:
     """`x`, `y`: place on the ground; `u`, `v`: place from the shape's centre; `edge`: a pixel's width. [F, 3, H, W]"""
     ground = torch.tensor(look.ground_rgb()).reshape(1, 3, 1, 1)
-    background = ground * (1 + _texture(look, x, y)).unsqueeze(1)
+    background = ground * (1 + look.contrast * _texture(look, x, y)).unsqueeze(1)
     cos, sin = torch.cos(turn), torch.sin(turn)
     p, q = (cos * u + sin * v) / radius, (cos * v - sin * u) / radius
     cover = (0.5 - outline(look.shape, p, q) * radius / edge).clamp(0, 1).unsqueeze(1)
@@ -206,10 +228,10 @@ def outline(shape: str, p: Tensor, q: Tensor) -> Tensor:
     return torch.maximum(slope * p.abs() - q / 2 - 0.55, q - 0.75)
 
 
-def _look(rng: random.Random, motion: str) -> Look:
+def _look(rng: random.Random, motion: str, style: Style) -> Look:
     ground_colour = rng.choice(tuple(GROUND_COLOURS))
     # Balls and rings would turn unseen.
-    shapes = [shape for shape in SHAPES if motion != "spin" or shape not in ("ball", "ring")]
+    shapes = [shape for shape in style.shapes if motion != "spin" or shape not in ("ball", "ring")]
     return Look(
         colour=rng.choice([name for name in COLOURS if name != ground_colour]),
         shape=rng.choice(shapes),
@@ -219,6 +241,7 @@ def _look(rng: random.Random, motion: str) -> Look:
         phase=rng.uniform(0, 2 * math.pi),
         colour_shift=_shift(rng, 0.015),
         ground_shift=_shift(rng, 0.02),
+        contrast=style.contrast,
     )
 
 
