@@ -8,6 +8,7 @@ from .film import SEINEExtendVideo, SEINEStory
 from .loaders import SEINECheckpointLoader, SEINEModelLoader
 from .mask import SEINEMaskBuilder
 from .sampling import SEINEKSampler, SEINESamplerDDPM, SEINEScheduler
+from .saving import SEINESaveGIF
 
 NODES = [
     SEINEModelLoader,
@@ -21,6 +22,7 @@ NODES = [
     SEINEExtendVideo,
     SEINEStory,
     SEINEMatchColors,
+    SEINESaveGIF,
 ]
 if hasattr(io, "Video"):  # hosts since 2025
     NODES.append(SEINEDecodeToVideo)
