@@ -8,7 +8,9 @@ import pytest
 
 from seine_model.masks import MODES, frame_mask, kept_frames
 from tests import browser
+from tests.published import write_models
 from tools import build_locales, build_workflows
+from tools.model_files import INTERPOLATOR
 from tools.server import ComfyServer
 
 FOLDER = Path(__file__).parents[1] / "workflows"
@@ -30,17 +32,14 @@ PLACE = """type => {
 
 
 @pytest.fixture(scope="module")
-def served(host, sample_model, tmp_path_factory):
+def served(host, tmp_path_factory):
     """A server with previews on, and what the workflows name."""
     if host.name != "modern":
         pytest.skip("another interface, see test_old_browser.py")
     base = tmp_path_factory.mktemp("browser")
     with ComfyServer(host, base, extra_args=["--preview-method", "latent2rgb"]) as server:
-        (server.models / "seine").mkdir()
-        (server.models / "seine" / "seine.safetensors").symlink_to(sample_model)
-        for folder, file in (("upscale_models", "RealESRGAN_x2.pth"), ("frame_interpolation", "rife47.safetensors")):
-            (server.models / folder).mkdir(exist_ok=True)
-            (server.models / folder / file).touch()
+        write_models(server.models)
+        (server.models / INTERPOLATOR.directory / INTERPOLATOR.name).touch()  # named, not used
         server.client.upload_image("example.png", Path(__file__).parents[1] / "example_inputs" / "red_ball.png")
         browser.save_settings(server.client.address, browser.SETTINGS)
         yield server

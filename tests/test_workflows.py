@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
+from tests.published import write_models
 from tools import build_workflows, workflow_graph
+from tools.model_files import INTERPOLATOR
 
 FOLDER = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(build_workflows.workflows())
@@ -37,36 +38,30 @@ def test_nodes_do_not_overlap(name):
             assert apart, f"{kind} and {other}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_files_to_download_are_those_the_nodes_name(name):
+    nodes = json.loads((FOLDER / f"{name}.json").read_text())["nodes"]
+    notes = "".join(node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
+    for node in nodes:
+        named = [value for value in node["widgets_values"] if str(value).endswith((".pt", ".pth", ".safetensors"))]
+        hints = node["properties"].get("models", [])
+        assert [hint["name"] for hint in hints] == named
+        for hint in hints:
+            assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(f"/{hint['name']}")
+            assert f"[{hint['name']}]({hint['url']}) → `models/{hint['directory']}`" in notes
+
+
 @pytest.fixture(scope="session")
-def ready(server, host, run_in_host, sample_model):
-    """What the workflows name, at small size: checkpoint, upscaler, interpolation model, example image."""
+def ready(server, host, run_in_host):
+    """What the workflows name: small checkpoints and models, example image."""
     from PIL import Image
 
-    models = server.models
-    target = models / "seine" / "seine.safetensors"
-    if not target.exists():
-        target.symlink_to(sample_model)
-    for folder in ("upscale_models", "frame_interpolation"):
-        (models / folder).mkdir(exist_ok=True)
-    torch.save(upscaler(scale=2), models / "upscale_models" / "RealESRGAN_x2.pth")
+    write_models(server.models)
     if host.name == "modern":
-        run_in_host("interpolation_model.py", file=str(models / "frame_interpolation" / "rife47.safetensors"))
+        run_in_host("interpolation_model.py", file=str(server.models / INTERPOLATOR.directory / INTERPOLATOR.name))
     picture = io.BytesIO()
     Image.linear_gradient("L").resize((200, 120)).convert("RGB").save(picture, "PNG")
     server.client.upload_image("example.png", picture.getvalue())
-
-
-def upscaler(scale: int, width: int = 8) -> dict[str, torch.Tensor]:
-    """A small SRVGGNetCompact (Real-ESRGAN's compact layout) with made-up weights."""
-    generator = torch.Generator().manual_seed(0)
-    convolutions = [(3, width), (width, width), (width, 3 * scale * scale)]
-    tensors = {}
-    for number, (inputs, outputs) in enumerate(convolutions):
-        tensors[f"body.{2 * number}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=generator) * 0.05
-        tensors[f"body.{2 * number}.bias"] = torch.zeros(outputs)
-        if number < len(convolutions) - 1:
-            tensors[f"body.{2 * number + 1}.weight"] = torch.full((outputs,), 0.25)
-    return tensors
 
 
 def adapted(client, name):

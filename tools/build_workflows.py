@@ -15,20 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools import film_workflows, from_host
 from tools.graph_formats import Step, Workflow, api_format, interface_format
+from tools.model_files import CHAIN_NOTE, FILES_NOTE, INTERPOLATOR, UPSCALER, checkpoint_step
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflows"
-
-FILES_NOTE = """### Files
-- **SEINE**: `models/seine/seine.safetensors`, one file with text encoder and VAE, made from the published `seine.pt` \
-(Vchitect/SEINE) and Stable Diffusion 1.4 by `tools/convert_checkpoint.py`.
-- Or put `seine.pt` itself into `models/seine`, Stable Diffusion 1.4 or 1.5 into `models/checkpoints`, and choose both \
-in *Load SEINE Checkpoint*."""
-
-CHAIN_NOTE = """### Two more files
-- **Upscaling**: any model of *Load Upscale Model* in `models/upscale_models`, such as RealESRGAN x2.
-- **Interpolation**: a RIFE or FILM model in `models/frame_interpolation`.
-
-Three in-between frames make 8 frames per second 32."""
 
 
 def _clip(
@@ -36,12 +25,7 @@ def _clip(
 ) -> Workflow:
     """Load, describe, choose frames, sample, decode; `images` are the files of Load Image."""
     steps = {
-        "checkpoint": Step(
-            "SEINECheckpointLoader",
-            (0, 60),
-            (380, 130),
-            {"model_name": "seine.safetensors", "base_name": "bundled", "weight_dtype": "default"},
-        ),
+        "checkpoint": checkpoint_step(),
         "positive": Step(
             "CLIPTextEncode", (440, 60), (380, 150), {"clip": ("checkpoint", 1), "text": prompt}, "Prompt"
         ),
@@ -127,7 +111,7 @@ def _clip(
     ]
     if images:
         groups.append(("Keyframes" if len(images) > 1 else "Image", -20, 420, 420, 10 + 390 * len(images) + 30, "#8A8"))
-    return Workflow(steps, groups, [(FILES_NOTE, 900, 420, 320, 240)])
+    return Workflow(steps, groups, [(FILES_NOTE, 900, 420, 320, 330)])
 
 
 def _saved(workflow: Workflow, source: str, fps: float, prefix: str, x: int = 1700) -> Workflow:
@@ -148,22 +132,34 @@ def _saved(workflow: Workflow, source: str, fps: float, prefix: str, x: int = 17
 def _chained(workflow: Workflow) -> Workflow:
     """`workflow` with upscaling and frame interpolation between decoding and video."""
     workflow.steps |= {
-        "upscaler": Step("UpscaleModelLoader", (1700, 60), (340, 60), {"model_name": "RealESRGAN_x2.pth"}),
+        "upscaler": Step(
+            "UpscaleModelLoader", (1700, 60), (340, 60), {"model_name": UPSCALER.name}, models=(UPSCALER.hint(),)
+        ),
         "upscaled": Step(
             "ImageUpscaleWithModel", (1700, 180), (340, 60), {"upscale_model": ("upscaler", 0), "image": ("decode", 0)}
         ),
+        "halved": Step(
+            "ImageScaleBy",
+            (1700, 300),
+            (340, 90),
+            {"image": ("upscaled", 0), "upscale_method": "area", "scale_by": 0.5},
+        ),
         "interpolator": Step(
-            "FrameInterpolationModelLoader", (1700, 300), (340, 60), {"model_name": "rife47.safetensors"}
+            "FrameInterpolationModelLoader",
+            (1700, 450),
+            (340, 60),
+            {"model_name": INTERPOLATOR.name},
+            models=(INTERPOLATOR.hint(),),
         ),
         "interpolated": Step(
             "FrameInterpolate",
-            (1700, 420),
+            (1700, 570),
             (340, 90),
-            {"interp_model": ("interpolator", 0), "images": ("upscaled", 0), "multiplier": 4},
+            {"interp_model": ("interpolator", 0), "images": ("halved", 0), "multiplier": 4},
         ),
     }
-    workflow.groups.append(("Upscale and interpolate", 1680, 0, 380, 540, "#a1309b"))
-    workflow.notes.append((CHAIN_NOTE, 1680, 590, 380, 200))
+    workflow.groups.append(("Upscale and interpolate", 1680, 0, 380, 690, "#a1309b"))
+    workflow.notes.append((CHAIN_NOTE, 1680, 740, 380, 230))
     return _saved(workflow, "interpolated", 32.0, "video/SEINE_transition", x=2100)
 
 
@@ -194,7 +190,7 @@ def workflows() -> dict[str, Workflow]:
             _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
             *("loop", 10, "video/SEINE_loop"),
         ),
-        "story": film_workflows.story(FILES_NOTE, ["example.png"] * 3, 512, 320),
+        "story": film_workflows.story(["example.png"] * 3, 512, 320),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tools.graph_formats import Step, Workflow
+from tools.model_files import FILES_NOTE, checkpoint_step
 
 STORY = """shot 2s: a flower in a meadow, morning light
 transition 1.5s: the flower opens, smooth transition
@@ -69,16 +70,9 @@ def extended(clip: Workflow, direction: str, frames: int, prefix: str) -> Workfl
     return written(clip, prefix, 2120)
 
 
-def story(files_note: str, images: list[str], width: int, height: int) -> Workflow:
+def story(images: list[str], width: int, height: int) -> Workflow:
     """Load, tell, write."""
-    steps = {
-        "checkpoint": Step(
-            "SEINECheckpointLoader",
-            (0, 60),
-            (380, 130),
-            {"model_name": "seine.safetensors", "base_name": "bundled", "weight_dtype": "default"},
-        )
-    }
+    steps = {"checkpoint": checkpoint_step()}
     for number, file in enumerate(images):
         title = f"Image of shot {number + 1}"
         steps[f"image {number}"] = Step("LoadImage", (0, 300 + 380 * number), (380, 330), {"image": file}, title)
@@ -112,7 +106,7 @@ def story(files_note: str, images: list[str], width: int, height: int) -> Workfl
         ("Images", -20, 240, 860, 60 + 380 * len(images), "#8A8"),
         ("Story", 880, 0, 480, 860, "#a1309b"),
     ]
-    notes = [(files_note, 440, 480, 380, 250), (STORY_NOTE, 440, 780, 380, 330)]
+    notes = [(FILES_NOTE, 440, 480, 380, 290), (STORY_NOTE, 440, 820, 380, 330)]
     return written(Workflow(steps, groups, notes), "video/SEINE_story", 1420, ("film", 1))
 
 

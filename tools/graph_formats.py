@@ -17,6 +17,8 @@ class Step:
     size: tuple[int, int]
     inputs: dict[str, Any] = field(default_factory=dict)
     title: str | None = None
+    models: tuple[dict[str, str], ...] = ()
+    """Where the files it names can be had: name, url and directory of each."""
 
 
 @dataclass
@@ -75,7 +77,7 @@ def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[st
                 "mode": 0,
                 "inputs": slots,
                 "outputs": [{"name": label, "type": kind} for label, kind in zip(*_outputs(info), strict=True)],
-                "properties": {"Node name for S&R": step.type},
+                "properties": {"Node name for S&R": step.type, **({"models": [*step.models]} if step.models else {})},
                 "widgets_values": widgets,
                 **({"title": step.title} if step.title else {}),
             }
