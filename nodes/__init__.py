@@ -2,12 +2,13 @@
 
 from comfy_api.v0_0_2 import io
 
+from ..comfy_adapter import guidance
 from .conditioning import SEINEImageToVideo
 from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
 from .loaders import SEINECheckpointLoader, SEINEModelLoader
 from .mask import SEINEMaskBuilder
-from .sampling import SEINEKSampler, SEINESamplerDDPM, SEINEScheduler
+from .sampling import SEINEGuidanceInterval, SEINEKSampler, SEINESamplerDDPM, SEINEScheduler
 from .saving import SEINESaveGIF
 
 NODES = [
@@ -26,3 +27,5 @@ NODES = [
 ]
 if hasattr(io, "Video"):  # hosts since 2025
     NODES.append(SEINEDecodeToVideo)
+if guidance.AVAILABLE:
+    NODES.append(SEINEGuidanceInterval)

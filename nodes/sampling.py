@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from comfy_api.v0_0_2 import io
 
-from ..comfy_adapter import sampling
+from ..comfy_adapter import guidance, sampling
 
 _DENOISE_TOOLTIP = "1 makes a new clip; less starts from the latent and changes it that much."
 
@@ -149,3 +149,42 @@ class SEINESamplerDDPM(io.ComfyNode):
     @classmethod
     def execute(cls) -> io.NodeOutput:
         return io.NodeOutput(sampling.seine_ddpm_sampler())
+
+
+class SEINEGuidanceInterval(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SEINEGuidanceInterval",
+            display_name="SEINE Guidance Interval",
+            category="SEINE",
+            description=(
+                "Use cfg in a part of the steps only. The others need half the time, as the negative prompt is not "
+                "computed in them."
+            ),
+            search_aliases=["seine cfg", "guidance interval", "cfg range", "speed", "skip cfg"],
+            inputs=[
+                io.Model.Input("model", tooltip="SEINE."),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where guidance begins: 0 is with the first step.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=0.7,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where guidance ends: 1 is with the last step. Later steps only refine.",
+                ),
+            ],
+            outputs=[io.Model.Output(tooltip="SEINE, for any sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, model, start_percent: float, end_percent: float) -> io.NodeOutput:
+        return io.NodeOutput(guidance.in_interval(model, start_percent, end_percent))
