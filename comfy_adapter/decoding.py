@@ -11,6 +11,10 @@ import torch
 from torch import Tensor
 
 from .keyframes import LATENT_SCALE
+from .memory import OutOfMemory, make_room, ran_out
+
+LARGEST_TILE, SMALLEST_TILE = 512, 128
+"""Sides in pixels of the tiles that are tried where one whole frame is too much."""
 
 
 def decode_frames(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: int | None = None) -> Tensor:
@@ -28,7 +32,11 @@ def decode_frames(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: i
 
 
 def decode_chunks(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: int | None = None) -> Iterator[Tensor]:
-    """The same a few frames at a time, each chunk when it is asked for."""
+    """The same a few frames at a time, each chunk when it is asked for.
+
+    Where memory runs out it goes on with fewer frames, then with smaller tiles; raises OutOfMemory where that is not
+    enough.
+    """
     if samples.ndim != 4:
         raise ValueError(
             f"samples: expected frames as batch rows [frames, 4, h, w], got {list(samples.shape)}; this latent is of "
@@ -40,12 +48,42 @@ def decode_chunks(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: i
             "with weight_dtype fp32 or bf16"
         )
     progress = comfy.utils.ProgressBar(samples.shape[0])
-    for start in range(0, samples.shape[0], frames_at_a_time):
+    done = 0
+    while done < len(samples):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        rows = samples[start : start + frames_at_a_time]
+        rows = samples[done : done + frames_at_a_time]
+        decoded = _decode(vae, rows, tile_size)
+        if decoded is None:
+            frames_at_a_time, tile_size = _smaller(len(rows), tile_size)
+            continue
+        yield decoded
+        done += len(rows)
+        progress.update_absolute(done, len(samples))
+
+
+def _decode(vae: Any, rows: Tensor, tile_size: int | None) -> Tensor | None:
+    """Frames of the rows; None where memory ran out, so that what the failed attempt held is free again."""
+    try:
         if tile_size is None:
-            yield vae.decode(rows)
-        else:
-            tile = tile_size // LATENT_SCALE
-            yield vae.decode_tiled(rows, tile_x=tile, tile_y=tile, overlap=tile // 4)
-        progress.update_absolute(start + len(rows), samples.shape[0])
+            return vae.decode(rows)
+        tile = tile_size // LATENT_SCALE
+        return vae.decode_tiled(rows, tile_x=tile, tile_y=tile, overlap=tile // 4)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        return None
+
+
+def _smaller(frames: int, tile_size: int | None) -> tuple[int, int | None]:
+    """What to try after so many frames were too much."""
+    if frames > 1:
+        make_room(f"decoding {frames // 2} frames at a time")
+        return frames // 2, tile_size
+    tile_size = LARGEST_TILE if tile_size is None else tile_size // 2
+    if tile_size < SMALLEST_TILE:
+        raise OutOfMemory(
+            f"samples: not even tiles of {SMALLEST_TILE} pixels of one frame could be decoded: free memory by closing "
+            "other programs, or start ComfyUI with --cpu-vae"
+        )
+    make_room(f"decoding one frame at a time in tiles of {tile_size} pixels")
+    return 1, tile_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 from ..seine_model.config import SeineConfig
 from ..seine_model.unet import SeineUNet3D
 from .hooks import HostHooks
+from .keyframes import LATENT_SCALE
+from .memory import OutOfMemory, make_room, ran_out
 
 try:
     from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
@@ -21,6 +24,12 @@ except ImportError:  # hosts before 2025 have no wrappers
 _TAKES_OPTIONS = any(
     parameter.kind is inspect.Parameter.VAR_KEYWORD
     for parameter in inspect.signature(optimized_attention).parameters.values()
+)
+
+
+TOO_LARGE = (
+    "Out of memory for one clip of {frames} frames of {width}x{height}: lower width and height or frames (Context "
+    "Windows sample long clips in parts), load the model with weight_dtype fp8, or close other programs."
 )
 
 
@@ -44,6 +53,8 @@ class HostUNet(SeineUNet3D):
     ) -> None:
         super().__init__(config, dtype=dtype, device=device, operations=operations, attention=host_attention)
         self.model_channels = model_channels
+        self._too_large = math.inf
+        """Size of the smallest batch for which memory ran out."""
 
     def forward(
         self,
@@ -81,5 +92,28 @@ class HostUNet(SeineUNet3D):
                 "(Stable Diffusion 1.x for the published model, not SD 2 or SDXL)."
             )
         by_video = slice(None, None, frames)
-        hooks = HostHooks(x, timesteps, context, self.model_channels, control, transformer_options)
-        return self.forward_frames(x, timesteps[by_video], context[by_video], frames, hooks)
+        # Patches and control expect all rows at once.
+        divisible = len(x) > frames and not control and not _patched(transformer_options)
+        if not (divisible and x.numel() >= self._too_large):
+            try:
+                hooks = HostHooks(x, timesteps, context, self.model_channels, control, transformer_options)
+                return self.forward_frames(x, timesteps[by_video], context[by_video], frames, hooks)
+            except Exception as error:
+                if not ran_out(error):
+                    raise
+                if not divisible:
+                    height, width = (LATENT_SCALE * side for side in x.shape[-2:])
+                    raise OutOfMemory(TOO_LARGE.format(frames=frames, width=width, height=height)) from error
+            self._too_large = x.numel()
+            make_room("computing one video, or one half of guidance, at a time")
+        parts = (slice(start, start + frames) for start in range(0, len(x), frames))
+        return torch.cat(
+            [
+                self._forward(x[part], timesteps[part], context[part], y, control, transformer_options, frames)
+                for part in parts
+            ]
+        )
+
+
+def _patched(transformer_options: dict[str, Any]) -> bool:
+    return any(transformer_options.get(name) for name in ("patches", "patches_replace"))

@@ -17,6 +17,9 @@ from .config import SeineConfig
 from .hooks import AttentionFunction, Hooks
 from .temporal import FramePositions, RotaryEmbedding, TemporalAttention
 
+INNER_VALUES = 2**27
+"""Most values between the layers of a feed-forward that are there at once: 256 MB in half precision."""
+
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The default attention: ``[batch, tokens, heads*dim]`` each."""
@@ -162,7 +165,10 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net[2](self.net[0](x))
+        # The inner values are 8 times as many as x has: the most memory of the whole network, were it not for this.
+        pieces = -(-8 * x.numel() // INNER_VALUES)
+        parts = [self.net[2](self.net[0](piece)) for piece in x.chunk(pieces)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class TransformerBlock(nn.Module):
