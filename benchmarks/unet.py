@@ -1,211 +1,236 @@
-"""Time one full-size forward pass on the CPU beside the official code, in alternating runs, and print a table.
+"""Time one guided step of the full-size UNet beside the official code, in alternating runs, and print a table.
 
-    python benchmarks/unet_cpu.py --official path/to/SEINE
+    python benchmarks/unet.py --official path/to/SEINE
 
-Every run is a process of its own, one after the other: it builds one implementation with random weights, does one
-forward pass to warm up and times the next; its peak memory is that of the whole process. Needs Linux or macOS.
+A guided step is one forward of both guidance halves. Every run is a process of its own, one after the other: it builds
+one implementation with random weights, warms up and measures. Without --official only ours is timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import os
-import platform
+import signal
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
+from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-IMPLEMENTATIONS = ("official", "ours")
-SAMPLE = (2, 9, 16, 16, 16)
-CHECK_SAMPLE = (1, 9, 4, 8, 8)
-CHECK_TOLERANCE = 1e-4
-PROMPT_TOKENS = 77
+import torch
+import unet_worker
+from unet_worker import DTYPES, FULL, IMPLEMENTATIONS, SMALL
+
+DEFAULTS = {
+    "cpu": {"dtype": ["fp32"], "sizes": [(128, 128)], "frames": [16], "runs": 5},
+    "cuda": {
+        "dtype": ["fp16", "bf16"],
+        "sizes": [(560, 240), (512, 320), (512, 512)],
+        "frames": [8, 16, 32],
+        "runs": 2,
+    },
+}
+PEAK_TFLOPS = {"H200": 790}
+"""What large half-precision matrix products reach on a device, by a part of its name."""
+OFFICIAL_NEEDS = ("diffusers", "einops", "rotary_embedding_torch")
+VERSIONS = ("torch", "diffusers", "xformers")
 GIB = 2**30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    if not (options.official / "models" / "unet.py").is_file():
-        print(f"error: --official {options.official} has no models/unet.py in it: name a checkout", file=sys.stderr)
-        return 1
-    if options.worker:
-        _work(options.worker, options.official, options.threads)
-        return 0
+    options = parse_arguments(arguments)
     if options.check:
-        return _check(options.official, options.threads)
-    if not hasattr(os, "wait4"):
-        print("error: peak memory per process cannot be measured on this system: use Linux or macOS", file=sys.stderr)
-        return 1
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in IMPLEMENTATIONS}
-    for number in range(options.runs):
-        for name in IMPLEMENTATIONS if number % 2 == 0 else reversed(IMPLEMENTATIONS):
-            runs[name].append(_run(name, options))
-            print(f"run {number + 1} {name}: {runs[name][-1]['seconds']:.2f} s", file=sys.stderr, flush=True)
-    report = _report(runs, options.threads)
-    print(_table(report))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return 0
+        return 0 if unet_worker.check(options.official, options.threads, options.small) else 1
+    report = {
+        "device": options.device,
+        "threads": options.threads,
+        "versions": {**_versions(), "python": sys.version.split()[0], "cuda": torch.version.cuda},
+        "settings": [],
+    }
+    shown = 0
+    for size, frames, videos, dtype in itertools.product(options.sizes, options.frames, options.videos, options.dtype):
+        setting = {"size": size, "frames": frames, "videos": videos, "dtype": dtype}
+        report["settings"].append(_measure(setting, options))
+        report |= _identify_device(report, options)
+        # Kept and printed as it grows: of a long benchmark that is cut short, what was measured is there.
+        lines = table(report)
+        print("\n".join(lines[shown:]), flush=True)
+        shown = len(lines)
+        if options.json:
+            options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    problems = {_problem(runs) for setting in report["settings"] for runs in setting["runs"].values()}
+    return 0 if problems <= {None, "out of memory"} else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Fills in the defaults of the device and refuses what cannot be measured."""
     description, _, epilog = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--official", type=Path, required=True, help="a checkout of the official SEINE code")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each implementation (default: 5)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
+    parser.add_argument("--official", type=Path, help="a checkout of the official SEINE code")
+    parser.add_argument("--device", choices=tuple(DEFAULTS), help="default: cuda where there is one")
+    parser.add_argument("--dtype", choices=tuple(DTYPES), nargs="+", help="default: fp32 on cpu, fp16 bf16 on cuda")
+    parser.add_argument("--sizes", type=_size, nargs="+", help="WIDTHxHEIGHT pixels (default: 128x128 on cpu)")
+    parser.add_argument("--frames", type=_positive, nargs="+", help="default: 16 on cpu, 8 16 32 on cuda")
+    parser.add_argument("--videos", type=_positive, nargs="+", default=[1], help="videos per step (default: 1)")
+    parser.add_argument("--compile", action="store_true", help="also time ours under torch.compile")
+    parser.add_argument("--runs", type=_positive, help="runs of each implementation (default: 5 on cpu, 2 on cuda)")
+    parser.add_argument("--threads", type=_positive, default=2, help="CPU threads (default: 2)")
+    parser.add_argument("--peak-tflops", type=float, help="of the device, for the share of its floor (H200: 790)")
     parser.add_argument("--json", type=Path, help="also write every run's numbers to this file")
     parser.add_argument(
-        "--check", action="store_true", help="instead: give both the same weights and compare what they predict"
+        "--check", action="store_true", help="instead: give both the same weights and compare what they predict (CPU)"
     )
-    parser.add_argument("--worker", choices=IMPLEMENTATIONS, help=argparse.SUPPRESS)
-    return parser
+    parser.add_argument("--small", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    options.device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    for name, value in DEFAULTS[options.device].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    if problem := _refusal(options):
+        parser.error(problem)
+    return options
 
 
-def _run(name: str, options: argparse.Namespace) -> dict[str, float]:
-    """One process: seconds, and its peak memory in bytes as the system counted it."""
-    command = [sys.executable, __file__, "--official", options.official, "--threads", options.threads, "--worker", name]
-    with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as process:
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()) or not int(width) or not int(height):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels, as 512x320")
+    if int(width) % 8 or int(height) % 8:
+        raise argparse.ArgumentTypeError(f"{text}: width and height must be multiples of 8")
+    return int(width), int(height)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _refusal(options: argparse.Namespace) -> str | None:
+    """Why nothing can be measured with these options."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        return "--device cuda: PyTorch finds no CUDA device here"
+    if options.device == "cpu" and util.find_spec("resource") is None:
+        return "peak memory per process cannot be measured on this system: use Linux or macOS"
+    if options.official is None:
+        return "--check needs --official, a checkout to compare with" if options.check else None
+    if not (options.official / "models" / "unet.py").is_file():
+        return f"--official {options.official} has no models/unet.py in it: name a checkout"
+    missing = [name.replace("_", "-") for name in OFFICIAL_NEEDS if util.find_spec(name) is None]
+    return f"the official code needs more packages: pip install {' '.join(missing)}" if missing else None
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in VERSIONS if util.find_spec(name) is not None}
+
+
+def _measure(setting: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """All runs of one setting; an implementation that has failed once is not tried again."""
+    width, height = setting["size"]
+    sample = (2 * setting["videos"], FULL.in_channels, setting["frames"], height // 8, width // 8)
+    wanted = {"official": options.official is not None, "ours": True, "ours compiled": options.compile}
+    names = [name for name in IMPLEMENTATIONS if wanted[name]]
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for number in range(options.runs):
+        for name in names if number % 2 == 0 else reversed(names):
+            if not _problem(runs[name]):
+                runs[name].append(_run(name, sample, setting["dtype"], options))
+                run = runs[name][-1]
+                result = run.get("problem") or f"{run['seconds']:.4g} s"
+                where = f"{width}x{height}, {setting['frames']} frames, {setting['videos']} videos, {setting['dtype']}"
+                print(f"{where}: run {number + 1} {name}: {result}", file=sys.stderr, flush=True)
+    flops = unet_worker.count_flops(sample, SMALL if options.small else FULL)
+    return {**setting, "sample": sample, "flops": flops, "runs": runs}
+
+
+def _run(name: str, sample: Sequence[int], dtype: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One process: what it measured, or its problem."""
+    values = {"implementation": name, "sample": sample, "dtype": dtype, "device": options.device}
+    values |= {"threads": options.threads, "official": str(options.official), "small": options.small}
+    command = [sys.executable, unet_worker.__file__, json.dumps(values)]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if process.returncode == -getattr(signal, "SIGKILL", 9):
+        return {"problem": "out of memory"}  # the system ends a process so when memory runs out
     if process.returncode:
-        raise SystemExit(f"error: the run of the {name} code failed with status {process.returncode}")
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {**json.loads(output.splitlines()[-1]), "peak_bytes": peak}
+        return {"problem": f"failed with status {process.returncode}"}
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def _work(name: str, official: Path, threads: int) -> None:
-    """Build, warm up, time one forward pass; print the result as JSON."""
-    import torch
-
-    torch.set_num_threads(threads)
-    started = time.perf_counter()
-    model = _build_official(official) if name == "official" else _build_ours()
-    built = time.perf_counter() - started
-    inputs = _inputs(SAMPLE)
-    _predict(model, inputs)
-    started, cpu_started = time.perf_counter(), time.process_time()
-    out = _predict(model, inputs)
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    if not torch.isfinite(out).all():
-        raise SystemExit(f"error: the {name} code predicts values that are not finite")
-    times = {"seconds": seconds, "cpu_seconds": cpu_seconds, "build_seconds": built}
-    print(json.dumps({**times, "torch": torch.__version__}))
+def _identify_device(report: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Its name, which the runs tell: this process leaves the device alone. And its peak, where that is known."""
+    runs = [run for setting in report["settings"] for runs in setting["runs"].values() for run in runs]
+    name = next((run["device"] for run in runs if "device" in run), options.device)
+    known = next((tflops for part, tflops in PEAK_TFLOPS.items() if part in name), None)
+    return {"device_name": name, "peak_tflops": options.peak_tflops or known}
 
 
-def _build_official(checkout: Path) -> Any:
-    from seine_model import SeineConfig
-
-    sys.path.insert(0, str(checkout.resolve()))
-    try:
-        from models.unet import UNet3DConditionModel
-    except ModuleNotFoundError as error:
-        raise SystemExit(
-            f"error: the official code needs {error.name}: pip install diffusers rotary-embedding-torch einops"
-        ) from error
-    model = UNet3DConditionModel(sample_size=64, use_first_frame=False, **SeineConfig().to_dict())
-    return model.eval().requires_grad_(False)
+def _problem(runs: list[dict[str, Any]]) -> str | None:
+    return next((run["problem"] for run in runs if "problem" in run), None)
 
 
-def _build_ours() -> Any:
-    from seine_model import SeineUNet3D
-    from seine_model.temporal import rotary_frequencies
-
-    model = SeineUNet3D()
-    tables = {key: rotary_frequencies() for key in model.state_dict() if key.endswith("rotary_emb.freqs")}
-    model.load_state_dict(tables, strict=False)
-    return model.eval().requires_grad_(False)
-
-
-def _inputs(shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
-    """Latents, timesteps (different ones), text: the same numbers in every run."""
-    import torch
-
-    generator = torch.Generator().manual_seed(1)
-    timestep = torch.tensor([700, 200])[: shape[0]]
-    return (
-        torch.randn(shape, generator=generator),
-        timestep,
-        torch.randn(shape[0], PROMPT_TOKENS, 768, generator=generator),
-    )
-
-
-def _predict(model: Any, inputs: tuple[Any, Any, Any]) -> Any:
-    import torch
-
-    with torch.no_grad():
-        out = model(*inputs)
-    return out if isinstance(out, torch.Tensor) else out.sample
-
-
-def _check(official: Path, threads: int) -> int:
-    """Both implementations with the same weights; the official code's zero-initialised layers are made to count."""
-    import torch
-
-    from seine_model import SeineUNet3D
-    from seine_model.checkpoint import check_state_dict
-
-    torch.set_num_threads(threads)
-    torch.manual_seed(1)
-    reference = _build_official(official)
-    for parameter in reference.parameters():
-        if not parameter.any():
-            parameter.normal_(std=0.02)
-    weights = reference.state_dict()
-    ours = SeineUNet3D(device="meta")
-    check_state_dict(weights, ours.config)
-    ours.load_state_dict(weights, assign=True)
-    inputs = _inputs(CHECK_SAMPLE)
-    expected, given = _predict(reference, inputs), _predict(ours.eval(), inputs)
-    error, scale = float((given - expected).abs().max()), float(expected.std())
-    agrees = error <= CHECK_TOLERANCE * scale
-    print(
-        f"{len(weights)} keys; output {list(given.shape)}, standard deviation {scale:.3g}; "
-        f"largest difference {error:.3g}, {error / scale:.2g} of it: {'agrees' if agrees else 'DIFFERS'}"
-    )
-    return 0 if agrees else 1
-
-
-def _report(runs: dict[str, list[dict[str, float]]], threads: int) -> dict[str, Any]:
-    return {
-        "sample": SAMPLE,
-        "threads": threads,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "torch": runs["ours"][0]["torch"],
-        "runs": runs,
-        "ratios": [a["seconds"] / b["seconds"] for a, b in zip(runs["official"], runs["ours"], strict=True)],
-    }
-
-
-def _table(report: dict[str, Any]) -> str:
-    setting = f"float32, sample {list(report['sample'])}, {report['threads']} threads, torch {report['torch']}"
-    lines = [
-        f"One forward pass, {setting}, {report['machine']}",
+def table(report: dict[str, Any]) -> list[str]:
+    """The lines of a markdown table with a heading, a row per setting and implementation."""
+    rows = [_row(report, setting, name) for setting in report["settings"] for name in setting["runs"]]
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)
+    threads = f", {report['threads']} threads" if report["device"] == "cpu" else ""
+    texts = 5
+    return [
+        f"One guided step on {report['device_name']}{threads} ({versions})",
         "",
-        "| implementation | median s | min s | max s | min CPU s | peak memory GiB |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| " + " | ".join(rows[0]) + " |",
+        "| " + " | ".join("---" if index < texts else "---:" for index in range(len(rows[0]))) + " |",
+        *("| " + " | ".join(row.values()) + " |" for row in rows),
     ]
-    for name, runs in report["runs"].items():
-        seconds = [run["seconds"] for run in runs]
-        peak = max(run["peak_bytes"] for run in runs) / GIB
-        cpu = min(run["cpu_seconds"] for run in runs)
-        numbers = (statistics.median(seconds), min(seconds), max(seconds), cpu, peak)
-        lines.append(f"| {name} | " + " | ".join(f"{number:.2f}" for number in numbers) + " |")
-    ratios = report["ratios"]
-    spread = f"median of the runs side by side; {min(ratios):.2f} to {max(ratios):.2f}"
-    lines += ["", f"official / ours: {statistics.median(ratios):.2f} ({spread}); above 1 ours is faster."]
-    return "\n".join(lines)
+
+
+def _row(report: dict[str, Any], setting: dict[str, Any], name: str) -> dict[str, str]:
+    """One line's cells, by the name of their column."""
+    runs = setting["runs"][name]
+    on_cpu = report["device"] == "cpu"
+    unit, factor, digits = ("s", 1, 2) if on_cpu else ("ms", 1000, 1)
+    peak = report["peak_tflops"]
+    attention = runs[0].get("attention", "own")
+    row = {
+        "size": "{}x{}".format(*setting["size"]),
+        "frames": str(setting["frames"]),
+        "videos": str(setting["videos"]),
+        "dtype": setting["dtype"],
+        "implementation": name if attention == "own" else f"{name} ({attention})",
+    }
+    columns = [unit, "from – to", *(["min CPU s"] if on_cpu else []), "official / this", "peak GiB"]
+    columns += ["floor / time"] if peak else []
+    if problem := _problem(runs):
+        return row | dict.fromkeys(columns, "–") | {unit: problem}
+    seconds = [run["seconds"] for run in runs]
+    row[unit] = f"{statistics.median(seconds) * factor:.{digits}f}"
+    row["from – to"] = f"{min(seconds) * factor:.{digits}f} – {max(seconds) * factor:.{digits}f}"
+    if on_cpu:
+        row["min CPU s"] = f"{min(run['cpu_seconds'] for run in runs):.2f}"
+    row["official / this"] = _ratio(setting["runs"].get("official", []), runs)
+    row["peak GiB"] = f"{max(run['peak_bytes'] for run in runs) / GIB:.2f}"
+    if peak:
+        floor = setting["flops"] / (peak * 1e12)
+        row["floor / time"] = "–" if setting["dtype"] == "fp32" else f"{floor / statistics.median(seconds):.0%}"
+    return row
+
+
+def _ratio(official: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
+    """Median of the runs side by side, and the least and most of them."""
+    if not official or _problem(official):
+        return "–"
+    if official is runs:
+        return "1"
+    ratios = [theirs["seconds"] / ours["seconds"] for theirs, ours in zip(official, runs, strict=True)]
+    spread = f" ({min(ratios):.2f} – {max(ratios):.2f})" if len(ratios) > 1 else ""
+    return f"{statistics.median(ratios):.2f}{spread}"
 
 
 if __name__ == "__main__":
