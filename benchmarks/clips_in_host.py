@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from comfyui_seine.comfy_adapter import files
+from comfyui_seine.comfy_adapter.guidance import in_interval
 from comfyui_seine.comfy_adapter.keyframes import MASK
 from comfyui_seine.nodes.conditioning import SEINEImageToVideo
 from comfyui_seine.nodes.decode import SEINEVAEDecode
@@ -60,6 +61,8 @@ def make(
     ).args
     if run.get("inverted"):
         positive, negative = ([[e, o | {MASK: 1 - o[MASK]}] for e, o in cond] for cond in (positive, negative))
+    if "guided" in run:
+        model = in_interval(model, *run["guided"])
     settings = {name: run[name] for name in ("steps", "cfg", "sampler_name", "scheduler")}
     (samples,) = SEINEKSampler.execute(
         model, positive, negative, latent, seed=scene["seed"], denoise=1.0, **settings

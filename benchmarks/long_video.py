@@ -16,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools import environment, hosts
+from tools.model_files import SMALL_CFG
 from tools.train import SMALL
 
 MOTIONS = ("spin", "still")
@@ -30,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scenes", type=int, default=6, help="held-out scenes (default 6)")
     parser.add_argument("--extensions", type=int, default=12, help="how often each clip is continued (default 12)")
     parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
-    parser.add_argument("--cfg", type=float, default=4.0, help="guidance (default 4)")
+    parser.add_argument("--cfg", type=float, default=SMALL_CFG, help=f"guidance (default {SMALL_CFG:g})")
     parser.add_argument("--only", choices=("films", "memory"), help="one of the two parts (default: both)")
     parser.add_argument("--plot", type=Path, help="also draw the drift, .png")
     parser.add_argument("--json", type=Path, help="also write every number")

@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools import environment, hosts
+from tools.model_files import SMALL_CFG
 from tools.train import SMALL
 
 MOTIONS = ("left", "right", "up", "down", "grow", "shrink")
@@ -29,6 +30,11 @@ SAMPLERS = (
     {"sampler_name": "dpmpp_2m", "scheduler": "seine", "steps": 25},
     {"sampler_name": "uni_pc", "scheduler": "seine", "steps": 20},
 )
+STEPS = (8, 12, 16, 25, 100)
+"""Of the default sampler, beside its default and 250 steps of the official one."""
+INTERVALS = ((0.0, 0.85), (0.0, 0.7), (0.0, 0.5), (0.0, 0.3), (0.15, 0.7))
+"""Parts of the schedule in which guidance applies."""
+TABLES = ("quality", "samplers", "steps", "guidance", "broken")
 BROKEN = ("untrained", "inverted mask", "no temporal attention")
 
 
@@ -36,9 +42,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=SMALL, help="bundle (default: models/seine-small.safetensors)")
     parser.add_argument("--scenes", type=int, default=32, help="held-out scenes per measure (default 32)")
-    parser.add_argument("--cfg", type=float, default=4.0, help="guidance (default 4)")
+    parser.add_argument("--cfg", type=float, default=SMALL_CFG, help=f"guidance (default {SMALL_CFG:g})")
     parser.add_argument("--steps", type=int, help="steps of the first table (default: the sampler's)")
-    parser.add_argument("--only", choices=("quality", "samplers", "broken"), nargs="+", help="some of the tables only")
+    parser.add_argument("--only", choices=TABLES, nargs="+", help="some of the tables only")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
@@ -84,7 +90,7 @@ class Result:
 
 def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """What to make: name, table, model file, task and sampler settings."""
-    wanted = arguments.only or ("quality", "samplers", "broken")
+    wanted = arguments.only or TABLES
     default = DEFAULT | ({"steps": arguments.steps} if arguments.steps else {})
     model, runs = arguments.model.name, []
     if "quality" in wanted or arguments.sheet:
@@ -93,6 +99,16 @@ def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
         for settings in SAMPLERS:
             name = f"{settings['sampler_name']} {settings['steps']}"
             runs.append({"name": name, "table": "samplers", "task": "transition", "model": model, **settings})
+    if "steps" in wanted:
+        for steps in STEPS:
+            for task in ("transition", "text to video"):
+                settings = {**DEFAULT, "steps": steps}
+                runs.append({"name": f"ddim {steps}", "table": "steps", "task": task, "model": model, **settings})
+    if "guidance" in wanted:
+        for interval in INTERVALS:
+            name = f"cfg from {interval[0]:.0%} to {interval[1]:.0%}"
+            run = {"name": name, "table": "guidance", "task": "text to video", "model": model, "guided": interval}
+            runs.append(run | default)
     if "broken" in wanted:
         for name in BROKEN:
             file = model if name == "inverted mask" else f"{name.replace(' ', '-')}.safetensors"
@@ -209,7 +225,7 @@ def report(results: list[tuple[dict[str, Any], Result]], json_file: Path | None)
         "smoothness": "smoothness",
         "seconds": "s per clip",
     }
-    for table in ("quality", "samplers", "broken"):
+    for table in TABLES:
         rows = [result for run, result in results if run["table"] == table]
         if not rows:
             continue

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from seine_model.masks import MODES, frame_mask, kept_frames
-from tests import browser
 from tests.published import write_models
-from tools import build_locales, build_workflows
+from tools import browser, build_locales, build_workflows
 from tools.model_files import INTERPOLATOR
 from tools.server import ComfyServer
 

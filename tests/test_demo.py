@@ -8,10 +8,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from PIL import Image
 
 from tools import demo
 from tools.server import REPOSITORY
+from tools.small_model import measures
+
+STEPS = 20
 
 
 @pytest.fixture(scope="module")
@@ -19,53 +23,52 @@ def clips(host, tmp_path_factory):
     """The folder a run of the demo has filled, and what it printed."""
     folder = tmp_path_factory.mktemp(f"demo-{host.name}")
     command = [sys.executable, REPOSITORY / "tools" / "demo.py", "--host", host.name, "--device", "cpu"]
-    command += ["--output", folder, "--frames", "6", "--steps", "8", "--width", "96", "--height", "64"]
+    command += ["--output", folder, "--steps", str(STEPS)]
     run = subprocess.run(command, capture_output=True, text=True, env=os.environ.copy(), timeout=600, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return folder, run.stdout
 
 
-def similarity(frame: Image.Image, photograph: str) -> float:
-    """Correlation of a frame with a photograph fitted to its size, between -1 and 1."""
-    import numpy as np
+def pixels(picture: Image.Image) -> torch.Tensor:
+    """[3, H, W], values 0..1."""
+    import numpy
 
-    original = Image.open(io.BytesIO(demo.photograph_png(photograph))).convert("RGB").resize(frame.size)
-    return float(np.corrcoef(np.ravel(frame.convert("RGB")), np.ravel(original))[0, 1])
+    return torch.from_numpy(numpy.array(picture.convert("RGB"))).permute(2, 0, 1) / 255
 
 
 def test_demo_leaves_videos_and_stills(clips):
     folder, printed = clips
-    names = [f"{clip}{end}" for clip in demo.CLIPS for end in (".mp4", "_first.png", "_middle.png", "_last.png")]
+    names = [
+        f"{clip}{end}" for clip in demo.SMALL_MODEL_CLIPS for end in (".mp4", "_first.png", "_middle.png", "_last.png")
+    ]
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert all(name in printed for name in names)
-    assert "made-up, untrained weights" in printed
-    assert "SEINEKSampler: step 8/8" in printed
+    assert "small model" in printed
+    assert f"SEINEKSampler: step {STEPS}/{STEPS}" in printed
 
 
-def test_demo_videos_have_all_frames_in_the_size_asked_for(clips):
+def test_clips_do_what_their_prompts_say(clips):
     import av
 
-    for name in demo.CLIPS:
+    videos = {}
+    for name in demo.SMALL_MODEL_CLIPS:
         with av.open(str(clips[0] / f"{name}.mp4")) as video:
-            frames = list(video.decode(video=0))
-        assert len(frames) == 6
-        assert (frames[0].width, frames[0].height) == (96, 64)
+            videos[name] = torch.stack([pixels(frame.to_image()) for frame in video.decode(video=0)])
+        assert videos[name].shape == (16, 3, 256, 256)
+    assert measures.motion(videos["image_to_video"], "red") == "right"
+    ends = [measures.look_at(frame) for frame in videos["transition"][[0, -1]]]
+    assert [(end.colour, end.shape) for end in ends] == [("yellow", "ring"), ("purple", "cross")]
 
 
 def test_keyframes_are_where_they_belong(clips):
-    stills = {path.stem: Image.open(path) for path in clips[0].glob("*.png")}
-    alike = {
-        name: [similarity(still, photograph) for photograph in demo.CLIPS[name.rsplit("_", 1)[0]]]
-        for name, still in stills.items()
-    }
-    # A small picture of few steps: about 0.4 to 0.8 for the frame's own photograph, up to 0.1 for a frame of none.
-    (first,), (middle,), (last,) = (alike[f"image_to_video_{position}"] for position in ("first", "middle", "last"))
-    assert first > 0.3 > 0.2 > max(middle, last)
-    coffee, chelsea = alike["transition_first"]
-    assert coffee > 0.4 and coffee > chelsea
-    coffee, chelsea = alike["transition_last"]
-    assert chelsea > 0.4 and chelsea > coffee
-    assert max(alike["transition_middle"]) < 0.2
+    ball, ring, cross = (
+        pixels(Image.open(io.BytesIO(demo.picture_png(f"{name}.png"))).resize((256, 256), Image.Resampling.LANCZOS))
+        for name in ("red_ball", "yellow_ring", "purple_cross")
+    )
+    stills = {path.stem: pixels(Image.open(path)) for path in clips[0].glob("*.png")}
+    assert measures.psnr(stills["image_to_video_first"], ball) > 22 > measures.psnr(stills["image_to_video_last"], ball)
+    assert measures.psnr(stills["transition_first"], ring) > 22 > measures.psnr(stills["transition_last"], ring)
+    assert measures.psnr(stills["transition_last"], cross) > 22 > measures.psnr(stills["transition_first"], cross)
 
 
 def test_missing_checkpoint_is_refused_before_any_set_up(monkeypatch, capsys):

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from tests import browser
-from tools import workflow_graph
+from tools import browser, workflow_graph
 
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
 RESULTS = "Object.values(app.nodeOutputs).map(output => output.images).filter(Boolean)"

@@ -5,21 +5,27 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.published import write_models
 from tools import build_workflows, workflow_graph
-from tools.model_files import INTERPOLATOR
+from tools.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
+from tools.small_model import measures
 
 FOLDER = Path(__file__).parents[1] / "workflows"
 NAMES = sorted(build_workflows.workflows())
-FRAMES, WIDTH, HEIGHT, STEPS = 8, 80, 48, 4
-STORY = "shot 8: a flower\ntransition 6: it opens\nshot 8: a meadow\ntransition 6: night falls\nshot 1: stars"
-LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 29}
+FRAMES, WIDTH, HEIGHT, STEPS = 16, 64, 64, 12
+EXAMPLE = Path(__file__).parents[1] / "example_inputs" / "red_ball.png"
+PROMPT = "a red ball moves right over a green field"
+STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ntransition 8: {PROMPT}\nshot 1: {PROMPT}"
+LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37}
+KEPT = {"image_to_video": [0], "transition": [0, -1], "extend_video": [0], "loop": [0], "story": [0, 20, 36]}
+"""Frames that show the example image."""
 
 
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
-    expected |= {"extend_video", "loop", "story"}
+    expected |= {"try_the_small_model", "extend_video", "loop", "story"}
     assert set(NAMES) == expected
     assert {path.stem for path in FOLDER.glob("*.json")} == expected
     assert {path.stem for path in FOLDER.glob("*.jpg")} == expected
@@ -45,7 +51,7 @@ def test_files_to_download_are_those_the_nodes_name(name):
     for node in nodes:
         named = [value for value in node["widgets_values"] if str(value).endswith((".pt", ".pth", ".safetensors"))]
         hints = node["properties"].get("models", [])
-        assert [hint["name"] for hint in hints] == named
+        assert [hint["name"] for hint in hints] == [name for name in named if name != SMALL_MODEL]
         for hint in hints:
             assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(f"/{hint['name']}")
             assert f"[{hint['name']}]({hint['url']}) → `models/{hint['directory']}`" in notes
@@ -53,38 +59,45 @@ def test_files_to_download_are_those_the_nodes_name(name):
 
 @pytest.fixture(scope="session")
 def ready(server, host, run_in_host):
-    """What the workflows name: small checkpoints and models, example image."""
-    from PIL import Image
-
+    """What the workflows name, beside the small model that the pack brings."""
     write_models(server.models)
     if host.name == "modern":
         run_in_host("interpolation_model.py", file=str(server.models / INTERPOLATOR.directory / INTERPOLATOR.name))
-    picture = io.BytesIO()
-    Image.linear_gradient("L").resize((200, 120)).convert("RGB").save(picture, "PNG")
-    server.client.upload_image("example.png", picture.getvalue())
+    server.client.upload_image("example.png", EXAMPLE)
 
 
 def adapted(client, name):
     available = client.object_info()
     graph = workflow_graph.for_older_hosts(workflow_graph.load(name), available)
     # A seed of its own, or the server would answer the part that two workflows share from its cache.
-    settings = {"width": WIDTH, "height": HEIGHT, "steps": STEPS, "seed": NAMES.index(name)}
-    settings |= {"story": STORY} if name == "story" else {"frames": FRAMES}
-    return workflow_graph.with_inputs(graph, **settings), available
+    settings = {"width": WIDTH, "height": HEIGHT, "steps": STEPS, "seed": NAMES.index(name), "cfg": SMALL_CFG}
+    for loader in workflow_graph.nodes_of(graph, "SEINECheckpointLoader"):
+        graph[loader]["inputs"] |= {"model_name": SMALL_MODEL, "base_name": "bundled"}
+    if name == "story":
+        return workflow_graph.with_inputs(graph, **settings, story=STORY), available
+    graph = workflow_graph.with_inputs(workflow_graph.with_prompt(graph, PROMPT), **settings, frames=FRAMES)
+    return graph, available
 
 
-def decoded(content: bytes, filename: str) -> tuple[int, tuple[int, int]]:
-    """Number of frames and (width, height) of a video or animated picture."""
+def decoded(content: bytes, filename: str) -> list:
+    """The frames of a video or animated picture, as pictures."""
     if filename.endswith(".webp"):
-        from PIL import Image
+        from PIL import Image, ImageSequence
 
-        picture = Image.open(io.BytesIO(content))
-        return picture.n_frames, picture.size
+        return [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(content)))]
     import av
 
     with av.open(io.BytesIO(content)) as container:
-        frames = list(container.decode(video=0))
-    return len(frames), (frames[0].width, frames[0].height)
+        return [frame.to_image() for frame in container.decode(video=0)]
+
+
+def likeness(frame) -> float:
+    """PSNR of a frame against the example image at its size, in dB."""
+    import numpy
+    from PIL import Image
+
+    example = Image.open(EXAMPLE).resize(frame.size)
+    return measures.psnr(*(torch.from_numpy(numpy.array(picture)).float() / 255 for picture in (frame, example)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,11 +111,15 @@ def test_workflow_runs(client, ready, name):
             steps = [(event.value, event.maximum) for event in events if event.node_id == node_id and event.maximum]
             assert steps == sorted(set(steps)) and steps[-1][0] == steps[-1][1]  # the server may leave out quick ones
             assert steps[-1][1] % STEPS == 0 and len({maximum for _, maximum in steps}) == 1
-    frames, size = decoded(client.fetch(file), file.filename)
+    frames = decoded(client.fetch(file), file.filename)
     chained = name == "transition_upscale_interpolate"
     factor = 4 if chained and "FrameInterpolate" in available else 1
-    assert frames == (LENGTHS.get(name, FRAMES) - 1) * factor + 1
-    assert size == ((2 * WIDTH, 2 * HEIGHT) if chained else (WIDTH, HEIGHT))
+    assert len(frames) == (LENGTHS.get(name, FRAMES) - 1) * factor + 1
+    enlarged = 2 if chained else 4 if name == "try_the_small_model" else 1
+    assert frames[0].size == (enlarged * WIDTH, enlarged * HEIGHT)
+    if not chained:  # there, made-up weights enlarge the clip
+        assert all(likeness(frames[index]) > 20 for index in KEPT.get(name, []))
+        assert name in ("transition", "story") or likeness(frames[FRAMES // 2]) < 20
     if "SaveVideo" in available:
         assert file.filename.endswith(".mp4")
 

@@ -1,4 +1,4 @@
-"""A real browser at a real server: what the browser tests need of Playwright."""
+"""A real browser at a real server: what tests and pictures of the interface need of Playwright."""
 
 from __future__ import annotations
 

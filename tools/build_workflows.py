@@ -15,7 +15,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools import film_workflows, from_host
 from tools.graph_formats import Step, Workflow, api_format, interface_format
-from tools.model_files import CHAIN_NOTE, FILES_NOTE, INTERPOLATOR, UPSCALER, checkpoint_step
+from tools.model_files import (
+    CHAIN_NOTE,
+    FILES_NOTE,
+    INTERPOLATOR,
+    SMALL_CFG,
+    SMALL_ENLARGED,
+    SMALL_NOTE,
+    SMALL_SIZE,
+    UPSCALER,
+    checkpoint_step,
+    small_checkpoint_step,
+)
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflows"
 
@@ -163,6 +174,23 @@ def _chained(workflow: Workflow) -> Workflow:
     return _saved(workflow, "interpolated", 32.0, "video/SEINE_transition", x=2100)
 
 
+def _of_small_model() -> Workflow:
+    """Text to video with the model that the pack brings, its frames enlarged to be seen."""
+    workflow = _clip(
+        "text to video", "a red ball moves right over a green field", SMALL_SIZE, SMALL_SIZE, [], 16, SMALL_CFG
+    )
+    workflow.steps["checkpoint"] = small_checkpoint_step()
+    workflow.steps["enlarged"] = Step(
+        "ImageScaleBy",
+        (1700, 60),
+        (340, 130),
+        {"image": ("decode", 0), "upscale_method": "lanczos", "scale_by": float(SMALL_ENLARGED)},
+    )
+    workflow.groups.append(("Enlarge", 1680, 0, 380, 210, "#a1309b"))
+    workflow.notes = [(SMALL_NOTE, 900, 420, 320, 330)]
+    return _saved(workflow, "enlarged", 8.0, "video/SEINE_small", x=2100)
+
+
 def workflows() -> dict[str, Workflow]:
     """All of them by file name."""
     transition = "smooth transition, from a flower to the stars"
@@ -182,6 +210,7 @@ def workflows() -> dict[str, Workflow]:
         "transition_upscale_interpolate": _chained(
             _clip("first and last frames", transition, 512, 512, ["example.png", "example.png"])
         ),
+        "try_the_small_model": _of_small_model(),
         "extend_video": film_workflows.extended(
             _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
             *("after", 48, "video/SEINE_extended"),

@@ -1,8 +1,8 @@
-"""The demo: `python tools/demo.py` turns photographs into two clips in a real ComfyUI and leaves them in output/.
+"""The demo: `python tools/demo.py` turns pictures into clips in a real ComfyUI and leaves them in output/.
 
 Sets up a ComfyUI ($COMFYUI_PATH if set, see hosts.py), links the pack into it, and runs the image-to-video and the
 transition workflow of workflows/api over HTTP. Each clip is left as MP4, with its first, middle and last frame as PNG.
-Without --checkpoint the weights are made up: the pipeline is real, the motion is not.
+Without --checkpoint it runs the small model of the pack, which knows only pictures like those in example_inputs/.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -22,18 +24,46 @@ from tools import environment, hosts, workflow_graph
 from tools.client import Client, Progress, RunError
 from tools.environment import SetupError, say
 from tools.hosts import Host
+from tools.model_files import SMALL_CFG, SMALL_ENLARGED, SMALL_MODEL, SMALL_SIZE
 from tools.server import ComfyServer, ServerError, host_environment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 OUTPUT = REPOSITORY / "output"
-CLIPS = {"image_to_video": ("rocket",), "transition": ("coffee", "chelsea")}
-"""Workflow and the scikit-image photographs it starts from."""
+EXAMPLES = REPOSITORY / "example_inputs"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip to make: the workflow, and its pictures (of example_inputs/, else photographs that scikit-image ships).
+
+    `prompt` None leaves the workflow's own.
+    """
+
+    workflow: str
+    pictures: tuple[str, ...]
+    prompt: str | None = None
+
+
+SMALL_MODEL_CLIPS = {
+    "image_to_video": Clip("image_to_video", ("red_ball.png",), "a red ball moves right over a green field"),
+    "transition": Clip(
+        "transition",
+        ("yellow_ring.png", "purple_cross.png"),
+        "a yellow ring over blue stripes changes into a purple cross over a pink field",
+    ),
+    # Far from anything the small model has seen.
+    "photograph": Clip("image_to_video", ("rocket",), "a white triangle moves up over a blue field"),
+}
+PHOTOGRAPH_CLIPS = {
+    "image_to_video": Clip("image_to_video", ("rocket",)),
+    "transition": Clip("transition", ("coffee", "chelsea")),
+}
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--checkpoint", type=Path, help="SEINE file to use, .safetensors or .pt (default: made-up weights)"
+        "--checkpoint", type=Path, help="SEINE file to use, .safetensors or .pt (default: the pack's small model)"
     )
     parser.add_argument(
         "--base", type=Path, help="SD 1.4 file or diffusers folder, for a checkpoint without VAE and CLIP"
@@ -41,8 +71,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
     parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
     parser.add_argument("--frames", type=int, default=16, help="frames per clip (default 16)")
-    parser.add_argument("--width", type=int, default=256, help="width in pixels, a multiple of 8 (default 256)")
-    parser.add_argument("--height", type=int, default=160, help="height in pixels, a multiple of 8 (default 160)")
+    for side, size in (("width", 256), ("height", 160)):
+        text = f"{side} in pixels, a multiple of 8 (default {size}, of the small model {SMALL_SIZE})"
+        parser.add_argument(f"--{side}", type=int, help=text)
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
     parser.add_argument(
         "--output", type=Path, default=OUTPUT, help="folder for the clips (default: output/ of the pack)"
@@ -53,7 +84,9 @@ def parse_arguments() -> argparse.Namespace:
         if path is not None and not path.exists():
             parser.error(f"--{name}: there is no {path}")
     if arguments.base and not arguments.checkpoint:
-        parser.error("--base goes with --checkpoint: the made-up checkpoint brings its own")
+        parser.error("--base goes with --checkpoint: the small model brings its own")
+    arguments.width = arguments.width or (256 if arguments.checkpoint else SMALL_SIZE)
+    arguments.height = arguments.height or (160 if arguments.checkpoint else SMALL_SIZE)
     return arguments
 
 
@@ -78,15 +111,16 @@ def make_clips(arguments: argparse.Namespace, started: float) -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     with tempfile.TemporaryDirectory(prefix="seine-demo-") as folder:
-        models, choice = place_models(arguments, host, python, Path(folder))
+        models, choice = place_models(arguments)
         say("starting the server")
         with ComfyServer(host, Path(folder) / "base", models, cpu=cpu) as server:
             say(f"server ready after {time.time() - started:.0f} s")
-            for name, photographs in CLIPS.items():
+            clips = PHOTOGRAPH_CLIPS if arguments.checkpoint else SMALL_MODEL_CLIPS
+            for name, clip in clips.items():
                 began = time.monotonic()
                 size = f"{arguments.width}x{arguments.height}"
                 say(f"{name}: {arguments.frames} frames of {size}, {arguments.steps} steps")
-                graph = adapted_graph(server.client, name, photographs, choice, arguments)
+                graph = adapted_graph(server.client, clip, choice, arguments)
                 outputs = server.client.run(graph, progress_printer(), timeout=6 * 3600)
                 (file,) = server.client.files(outputs)
                 made += keep_clip(server.client.fetch(file), file.filename, arguments.output / name, clip_rate(graph))
@@ -95,7 +129,7 @@ def make_clips(arguments: argparse.Namespace, started: float) -> int:
     for path in made:
         print(f"  {path.name}  ({path.stat().st_size / 1024:.0f} KB)")
     if arguments.checkpoint is None:
-        print("The weights were made up, not trained: kept frames show their photograph, the others have no content.")
+        print("Made by the pack's small model, which knows coloured shapes; photograph.mp4 shows where that ends.")
         print("With the published checkpoint: python tools/demo.py --checkpoint seine.pt --base sd-v1-4.safetensors")
     print(f"All of it took {time.time() - started:.0f} s.")
     return 0
@@ -109,18 +143,10 @@ def sees_gpu(host: Host, python: Path) -> bool:
     )
 
 
-def place_models(
-    arguments: argparse.Namespace, host: Host, python: Path, folder: Path
-) -> tuple[dict[str, list[Path]], dict[str, str]]:
-    """The files to show the server, by model folder, and the loader's inputs that choose them."""
-    if arguments.checkpoint is None:
-        file = folder / "seine-made-up.safetensors"
-        say("NOTE: no --checkpoint given, so a small one with made-up, untrained weights is used")
-        command = [python, REPOSITORY / "tools" / "sample_bundle.py", file]
-        result = subprocess.run(command, check=False, capture_output=True, text=True, env=host_environment(host))
-        if result.returncode != 0:
-            raise SetupError(f"could not write the made-up checkpoint:\n{result.stderr}")
-        return {"seine": [file]}, {"model_name": file.name, "base_name": "bundled"}
+def place_models(arguments: argparse.Namespace) -> tuple[dict[str, list[Path]], dict[str, Any]]:
+    """The files to show the server, by model folder, and the inputs that choose and suit them."""
+    if arguments.checkpoint is None:  # the pack shows the host its own
+        return {}, {"model_name": SMALL_MODEL, "base_name": "bundled", "cfg": SMALL_CFG}
     models = {"seine": [arguments.checkpoint]}
     if arguments.base is None:
         return models, {"model_name": arguments.checkpoint.name, "base_name": "bundled"}
@@ -129,14 +155,25 @@ def place_models(
 
 
 def adapted_graph(
-    client: Client, name: str, photographs: tuple[str, ...], choice: dict[str, str], arguments: argparse.Namespace
+    client: Client, clip: Clip, choice: dict[str, Any], arguments: argparse.Namespace
 ) -> workflow_graph.Graph:
-    """The workflow with our photographs, checkpoint and sizes, in node types that the server has."""
-    uploaded = [client.upload_image(f"{photograph}.png", photograph_png(photograph)) for photograph in photographs]
-    graph = workflow_graph.with_images(workflow_graph.load(name), uploaded)
+    """The workflow with our pictures, prompt, checkpoint and sizes, in node types that the server has."""
+    uploaded = [client.upload_image(f"{Path(name).stem}.png", picture_png(name)) for name in clip.pictures]
+    graph = workflow_graph.with_images(workflow_graph.load(clip.workflow), uploaded)
+    if clip.prompt is not None:
+        graph = workflow_graph.with_prompt(graph, clip.prompt)
     sizes = {key: getattr(arguments, key) for key in ("width", "height", "frames", "steps")}
     graph = workflow_graph.with_inputs(graph, **choice, **sizes)
+    if arguments.checkpoint is None:
+        graph = workflow_graph.enlarged(graph, SMALL_ENLARGED)
     return workflow_graph.for_older_hosts(graph, client.object_info())
+
+
+def picture_png(name: str) -> bytes:
+    """A file of example_inputs/, else one of the photographs that scikit-image ships, as a PNG file."""
+    if (EXAMPLES / name).is_file():
+        return (EXAMPLES / name).read_bytes()
+    return photograph_png(name)
 
 
 def photograph_png(name: str) -> bytes:

@@ -42,6 +42,19 @@ INTERPOLATOR = ModelFile(
     "frame_interpolation",
 )
 
+SMALL_MODEL = "seine-small.safetensors"
+SMALL_SIZE, SMALL_CFG, SMALL_ENLARGED = 64, 2.0, 4
+"""What the small model was trained at, the guidance that suits it, and how much its clips are enlarged to be seen."""
+SMALL_NOTE = """### Nothing to download
+The pack brings this small model, so that the graph can be tried at once, without a GPU. It knows coloured shapes only:
+
+- a **red, yellow, green, blue, purple** or **white**
+- **ball, triangle, ring** or **cross**
+- **moves left, right, up, down; grows; shrinks; spins; turns blue; stays still**
+- over a **green, blue, brown, grey** or **pink field**, or over **stripes** or **tiles** of these colours
+
+For anything else take the full model, 512x320 and cfg 8."""
+
 FILES_NOTE = f"""### Files
 - **SEINE**: {SEINE.link()}
 - **Text encoder and VAE**, of Stable Diffusion 1.5 (or 1.4): {BASE.link()}
@@ -54,6 +67,12 @@ CHAIN_NOTE = f"""### Two more files
 - **Interpolation**: {INTERPOLATOR.link()}
 
 Three in-between frames make 8 frames per second 32."""
+
+
+def small_checkpoint_step() -> Step:
+    """Load SEINE Checkpoint with the model that the pack brings."""
+    inputs = {"model_name": SMALL_MODEL, "base_name": "bundled", "weight_dtype": "default"}
+    return Step("SEINECheckpointLoader", (0, 60), (380, 130), inputs)
 
 
 def checkpoint_step() -> Step:

@@ -1,4 +1,5 @@
-"""Draws the thumbnails of the template browser, workflows/*.jpg: `python tools/render_thumbnails.py` (needs Pillow).
+"""Draws the thumbnails of the template browser, workflows/*.jpg: `python tools/render_thumbnails.py` (needs Pillow and
+torch).
 
 Each shows a clip of 16 frames in reading order: frames that are given in a heavy border, generated ones in a thin one.
 """
@@ -6,9 +7,14 @@ Each shows a clip of 16 frames in reading order: frames that are given in a heav
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from PIL import Image, ImageDraw
+
+from tools.small_model import world
 
 FOLDER = Path(__file__).resolve().parents[1] / "workflows"
 SIZE, SCALE = 400, 3  # pixels; drawn larger and reduced, which smooths the edges
@@ -41,8 +47,12 @@ def scene(width: int, height: int, time: float, night: float) -> Image.Image:
 
 def _place(canvas: Image.Image, box: tuple[int, int, int, int], time: float, night: float, given: bool) -> None:
     """Draw one frame into `box` (left, top, width, height in pixels of the thumbnail)."""
+    _paste(canvas, box, scene(*(SCALE * value for value in box[2:]), time, night), given)
+
+
+def _paste(canvas: Image.Image, box: tuple[int, int, int, int], picture: Image.Image, given: bool) -> None:
     left, top, width, height = (SCALE * value for value in box)
-    canvas.paste(scene(width, height, time, night), (left, top))
+    canvas.paste(picture.resize((width, height)), (left, top))
     border = SCALE * (4 if given else 1)
     around = (left - border, top - border, left + width + border - 1, top + height + border - 1)
     ImageDraw.Draw(canvas).rectangle(around, outline=GIVEN if given else GENERATED, width=border)
@@ -67,6 +77,18 @@ def clip(
     return canvas
 
 
+def shapes_clip() -> Image.Image:
+    """A clip of the small model's world, below two lines that stand for its prompt."""
+    look = world.Look("red", "ball", "green", "field", 0.6, 1.0, (0.0, 1.0, 1.0), (0.0, 1.0, 1.0), world.PLAIN.contrast)
+    frames = world.render(world.Scene(look, "right", (-0.45, 0.0), 0.5, 0.9), size=SCALE * 64)
+    canvas = _canvas()
+    _prompt(canvas)
+    for number, frame in enumerate(frames.mul(255).round().byte().permute(0, 2, 3, 1)):
+        row, column = divmod(number, 4)
+        _paste(canvas, (42 + column * 84, 100 + row * 74, 64, 64), Image.fromarray(frame.numpy()), False)
+    return canvas
+
+
 def looped_clip(frames: int = 12) -> Image.Image:
     """Frames in a circle; day becomes night and day again."""
     canvas = _canvas()
@@ -83,11 +105,15 @@ def looped_clip(frames: int = 12) -> Image.Image:
 def prompted_clip() -> Image.Image:
     """A clip with no frame given, below two lines that stand for a prompt."""
     canvas = clip(set(), top=104)
+    _prompt(canvas)
+    return canvas
+
+
+def _prompt(canvas: Image.Image) -> None:
     draw = ImageDraw.Draw(canvas)
     draw.rounded_rectangle([SCALE * v for v in (24, 24, 376, 84)], SCALE * 12, outline=GIVEN, width=SCALE * 4)
     for top, right in ((42, 348), (59, 250)):
         draw.rounded_rectangle([SCALE * v for v in (44, top, right, top + 8)], SCALE * 4, fill=(214, 218, 226))
-    return canvas
 
 
 def chained_clip() -> Image.Image:
@@ -113,6 +139,7 @@ def thumbnails() -> dict[str, Image.Image]:
         "transition_upscale_interpolate": chained_clip(),
         "extend_video": clip({0}, gap=10, columns=6, frames=48),
         "loop": looped_clip(),
+        "try_the_small_model": shapes_clip(),
         "story": clip({0, 12, 24}, transition=True, gap=12, columns=5, frames=25),
     }
     return {name: image.resize((SIZE, SIZE), Image.Resampling.LANCZOS) for name, image in drawn.items()}

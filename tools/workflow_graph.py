@@ -47,6 +47,30 @@ def with_images(graph: Graph, names: Iterable[str]) -> Graph:
     return graph
 
 
+def with_prompt(graph: Graph, text: str) -> Graph:
+    """A copy with this text in the node titled Prompt. Raises KeyError where there is no such node."""
+    graph = copy.deepcopy(graph)
+    for node_id in nodes_of(graph, "CLIPTextEncode"):
+        if graph[node_id].get("_meta", {}).get("title") == "Prompt":
+            graph[node_id]["inputs"]["text"] = text
+            return graph
+    raise KeyError("no CLIP Text Encode of the workflow is titled Prompt")
+
+
+def enlarged(graph: Graph, factor: int) -> Graph:
+    """A copy that enlarges the frames before it goes on with them."""
+    graph = copy.deepcopy(graph)
+    for decode in nodes_of(graph, "SEINEVAEDecode"):
+        name = f"{decode}-enlarged"
+        for node in graph.values():
+            node["inputs"] = {
+                key: [name, 0] if value == [decode, 0] else value for key, value in node["inputs"].items()
+            }
+        inputs = {"image": [decode, 0], "upscale_method": "lanczos", "scale_by": float(factor)}
+        graph[name] = {"class_type": "ImageScaleBy", "inputs": inputs}
+    return graph
+
+
 def bypassed(graph: Graph, node_type: str, source: str) -> Graph:
     """A copy without the nodes of a type: what they would give is taken from their input `source`."""
     graph = copy.deepcopy(graph)

@@ -62,7 +62,7 @@ CLIPS = 6000
 HELD_OUT = 10**9
 UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
-    phases=(Phase(steps=3000, videos=64, frames=1), Phase(steps=6000, videos=8, frames=world.FRAMES)),
+    phases=(Phase(steps=3000, videos=64, frames=1), Phase(steps=4000, videos=8, frames=world.FRAMES)),
     learning_rate=4e-3,
     # Above this weight the noise leaves only the mean to be learned, and its errors outweigh shapes and words.
     weighting=Weighting(signal_std=LATENT_DEVIATION, most=20.0),

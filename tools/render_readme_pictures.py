@@ -1,0 +1,126 @@
+"""Makes the README's pictures: `python tools/render_readme_pictures.py [NAME …]`.
+
+docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.png some
+frames of what it makes with the small model.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools import browser, environment, hosts, workflow_graph
+from tools.model_files import SMALL_CFG, SMALL_MODEL, SMALL_SIZE
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FOLDER = REPOSITORY / "docs" / "images"
+SIDE, SHOWN, GAP = 96, 8, 4
+"""Of a result: height of its frames in pixels, how many there are, and the space between them."""
+VIEW = {"width": 1600, "height": 1000}
+COLOURS = 128
+READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
+SHOW = """async workflow => {
+    await app.loadGraphData(workflow)
+    const boxes = app.graph._nodes.map(node => [node.pos[0], node.pos[1] - 40, ...node.size])
+    const left = Math.min(...boxes.map(box => box[0])) - 30, top = Math.min(...boxes.map(box => box[1])) - 40
+    const right = Math.max(...boxes.map(box => box[0] + box[2])) + 30
+    const bottom = Math.max(...boxes.map(box => box[1] + box[3])) + 60
+    const place = document.querySelector('#graph-canvas').getBoundingClientRect()
+    const margin = 70
+    const scale = Math.min((place.width - 2 * margin) / (right - left), (place.height - 2 * margin) / (bottom - top))
+    app.canvas.ds.scale = scale
+    app.canvas.ds.offset[0] = margin / scale - left
+    app.canvas.ds.offset[1] = margin / scale - top
+    app.canvas.setDirty(true, true)
+    return {x: place.left + margin, y: place.top + margin,
+            width: (right - left) * scale, height: (bottom - top) * scale}
+}"""
+BALL, RING, CROSS = (f"{name}.png" for name in ("red_ball", "yellow_ring", "purple_cross"))
+MOVES = "a red ball moves right over a green field"
+CHANGES = "a yellow ring over blue stripes changes into a purple cross over a pink field"
+STORY = f"""shot 12: {MOVES}
+transition 10: a red ball over a green field changes into a yellow ring over blue stripes
+shot 12: a yellow ring stays still over blue stripes
+transition 10: {CHANGES}
+shot 12: a purple cross stays still over a pink field"""
+EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
+    "image_to_video": ([BALL], {"prompt": MOVES}),
+    "transition": ([RING, CROSS], {"prompt": CHANGES}),
+    "text_to_video": ([], {"prompt": "a blue triangle grows over a brown field"}),
+    "extend_video": ([BALL], {"prompt": MOVES}),
+    "loop": ([BALL], {"prompt": MOVES}),
+    "story": ([BALL, RING, CROSS], {"story": STORY}),
+    "try_the_small_model": ([], {"prompt": "a purple ring moves up over grey tiles"}),
+}
+"""Pictures and words each workflow is shown with. The chained one is a graph alone: it needs files to upscale."""
+
+
+def main() -> int:
+    code = environment.enter(Path(__file__), "client", "browser")
+    if code is not None:
+        return code
+    from tools.server import ComfyServer
+
+    names = sys.argv[1:] or [path.stem for path in sorted((REPOSITORY / "workflows").glob("*.json"))]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as base, ComfyServer(hosts.find("modern"), Path(base)) as server:
+        for picture in (BALL, RING, CROSS):
+            server.client.upload_image(picture, REPOSITORY / "example_inputs" / picture)
+        server.client.upload_image("example.png", REPOSITORY / "example_inputs" / BALL)
+        for name in names:
+            if name in EXAMPLES:
+                result(server.client, name).save(FOLDER / f"result-{name}.png", optimize=True)
+        graphs(server.client.address, names)
+    return 0
+
+
+def result(client, name: str):
+    """Frames of what the workflow makes, in a row."""
+    import av
+    from PIL import Image
+
+    pictures, words = EXAMPLES[name]
+    settings = {"model_name": SMALL_MODEL, "base_name": "bundled", "width": SMALL_SIZE, "height": SMALL_SIZE}
+    graph = workflow_graph.with_images(workflow_graph.load(name), pictures)
+    if "prompt" in words:
+        graph = workflow_graph.with_prompt(graph, words["prompt"])
+    else:
+        settings |= words
+    (file,) = client.files(client.run(workflow_graph.with_inputs(graph, **settings, cfg=SMALL_CFG)))
+    with av.open(io.BytesIO(client.fetch(file))) as video:
+        frames = [frame.to_image() for frame in video.decode(video=0)]
+    strip = Image.new("RGB", (SHOWN * (SIDE + GAP) - GAP, SIDE), "white")
+    for index in range(SHOWN):
+        frame = frames[round(index * (len(frames) - 1) / (SHOWN - 1))]
+        strip.paste(frame.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (index * (SIDE + GAP), 0))
+    return strip
+
+
+def graphs(address: str, names: list[str]) -> None:
+    """Photograph the workflows in the interface."""
+    from PIL import Image
+
+    browser.save_settings(address, browser.SETTINGS)
+    with browser.browser() as chromium:
+        page = browser.open_page(chromium, address)
+        page.set_viewport_size(VIEW)
+        page.goto(f"http://{address}/")
+        page.wait_for_function(READY, timeout=120_000)
+        page.wait_for_function("() => app.graph._nodes.length")
+        for name in names:
+            workflow = json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+            area = page.evaluate(SHOW, workflow)
+            page.wait_for_timeout(2500)
+            shot = Image.open(io.BytesIO(page.screenshot(clip=area)))
+            shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
+                FOLDER / f"graph-{name}.png", optimize=True
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
