@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tools import browser, workflow_graph
+from tools.model_files import SMALL_CFG, SMALL_MODEL
 
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
 RESULTS = "Object.values(app.nodeOutputs).map(output => output.images).filter(Boolean)"
@@ -34,9 +35,8 @@ def page(host, client):
 def test_dropped_workflow_runs_and_shows_its_result(page, client):
     available = client.object_info()
     graph = workflow_graph.for_older_hosts(workflow_graph.load("text_to_video"), available)
-    graph = workflow_graph.with_inputs(
-        graph, model_name="sample.safetensors", width=64, height=64, frames=4, steps=4, seed=91
-    )
+    settings = {"model_name": SMALL_MODEL, "base_name": "bundled", "cfg": SMALL_CFG}
+    graph = workflow_graph.with_inputs(graph, **settings, width=64, height=64, frames=4, steps=4, seed=91)
     page.evaluate(DROP, json.dumps(graph))
     page.wait_for_function("count => app.graph._nodes.length == count", arg=len(graph))
     page.locator("#queue-button").click()

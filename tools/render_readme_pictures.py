@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools import browser, environment, hosts, workflow_graph
-from tools.model_files import SMALL_CFG, SMALL_MODEL, SMALL_SIZE
+from tools.model_files import BASE, INTERPOLATOR, SEINE, SMALL_CFG, SMALL_MODEL, SMALL_SIZE, UPSCALER
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "images"
@@ -31,7 +31,7 @@ SHOW = """async workflow => {
     const right = Math.max(...boxes.map(box => box[0] + box[2])) + 30
     const bottom = Math.max(...boxes.map(box => box[1] + box[3])) + 60
     const place = document.querySelector('#graph-canvas').getBoundingClientRect()
-    const margin = 70
+    const margin = 100
     const scale = Math.min((place.width - 2 * margin) / (right - left), (place.height - 2 * margin) / (bottom - top))
     app.canvas.ds.scale = scale
     app.canvas.ds.offset[0] = margin / scale - left
@@ -72,6 +72,9 @@ def main() -> int:
         for picture in (BALL, RING, CROSS):
             server.client.upload_image(picture, REPOSITORY / "example_inputs" / picture)
         server.client.upload_image("example.png", REPOSITORY / "example_inputs" / BALL)
+        for file in (SEINE, BASE, UPSCALER, INTERPOLATOR):  # named in the graphs, not loaded
+            (server.models / file.directory).mkdir(exist_ok=True)
+            (server.models / file.directory / file.name).touch()
         for name in names:
             if name in EXAMPLES:
                 result(server.client, name).save(FOLDER / f"result-{name}.png", optimize=True)
@@ -98,7 +101,7 @@ def result(client, name: str):
     for index in range(SHOWN):
         frame = frames[round(index * (len(frames) - 1) / (SHOWN - 1))]
         strip.paste(frame.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (index * (SIDE + GAP), 0))
-    return strip
+    return strip.quantize(COLOURS)
 
 
 def graphs(address: str, names: list[str]) -> None:
