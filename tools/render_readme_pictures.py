@@ -1,7 +1,8 @@
 """Makes the README's pictures: `python tools/render_readme_pictures.py [NAME …]`.
 
 docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.png some
-frames of what it makes with the small model.
+frames of what it makes with the small model. Without a NAME also the template dialog, docs/images/templates.png, and a run
+with its preview, docs/images/running.png.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ SIDE, SHOWN, GAP = 96, 8, 4
 """Of a result: height of its frames in pixels, how many there are, and the space between them."""
 VIEW = {"width": 1600, "height": 1000}
 COLOURS = 128
+PREVIEW = ["--preview-method", "latent2rgb"]
+WIDTH = 900
+"""Of the dialog's picture."""
 READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
 SHOW = """async workflow => {
     await app.loadGraphData(workflow)
@@ -68,7 +72,10 @@ def main() -> int:
 
     names = sys.argv[1:] or [path.stem for path in sorted((REPOSITORY / "workflows").glob("*.json"))]
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as base, ComfyServer(hosts.find("modern"), Path(base)) as server:
+    with (
+        tempfile.TemporaryDirectory() as base,
+        ComfyServer(hosts.find("modern"), Path(base), extra_args=PREVIEW) as server,
+    ):
         for picture in (BALL, RING, CROSS):
             server.client.upload_image(picture, REPOSITORY / "example_inputs" / picture)
         server.client.upload_image("example.png", REPOSITORY / "example_inputs" / BALL)
@@ -106,8 +113,6 @@ def result(client, name: str):
 
 def graphs(address: str, names: list[str]) -> None:
     """Photograph the workflows in the interface."""
-    from PIL import Image
-
     browser.save_settings(address, browser.SETTINGS)
     with browser.browser() as chromium:
         page = browser.open_page(chromium, address)
@@ -116,13 +121,37 @@ def graphs(address: str, names: list[str]) -> None:
         page.wait_for_function(READY, timeout=120_000)
         page.wait_for_function("() => app.graph._nodes.length")
         for name in names:
-            workflow = json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-            area = page.evaluate(SHOW, workflow)
+            area = page.evaluate(SHOW, saved(name))
             page.wait_for_timeout(2500)
-            shot = Image.open(io.BytesIO(page.screenshot(clip=area)))
-            shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
-                FOLDER / f"graph-{name}.png", optimize=True
+            keep(page.screenshot(clip=area), f"graph-{name}")
+        if not sys.argv[1:]:
+            page.get_by_role("button", name="Templates").first.click()
+            page.get_by_role("dialog").get_by_text("comfyui-seine").first.click()
+            page.wait_for_timeout(3000)
+            keep(page.screenshot(), "templates", WIDTH)
+            page.keyboard.press("Escape")
+            area = page.evaluate(SHOW, saved("try_the_small_model"))
+            page.evaluate(
+                "() => { window.seen = 0; app.api.addEventListener('b_preview_with_metadata', () => window.seen++);"
+                " app.queuePrompt(0) }"
             )
+            page.wait_for_function("() => window.seen >= 40", timeout=60_000)
+            keep(page.screenshot(clip=area), "running")
+
+
+def saved(name: str) -> dict:
+    """The workflow as the interface loads it."""
+    return json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def keep(png: bytes, name: str, width: int | None = None) -> None:
+    """Store a screenshot with few colours, and narrower."""
+    from PIL import Image
+
+    shot = Image.open(io.BytesIO(png)).convert("RGB")
+    if width:
+        shot = shot.resize((width, shot.height * width // shot.width), Image.Resampling.LANCZOS)
+    shot.quantize(COLOURS, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
