@@ -194,12 +194,14 @@ def test_mask_builder_shows_its_timeline(page):
             const node = LiteGraph.createNode('SEINEMaskBuilder')
             node.pos = [0, 0]
             app.graph.add(node)
-            app.canvas.centerOnNode(node)
             app.canvas.ds.scale = 2
+            app.canvas.centerOnNode(node)
         }"""
     )
     page.wait_for_timeout(800)
     assert page.evaluate("() => app.graph._nodes[0].widgets.length") == 7, "the six inputs and the timeline"
+    inside = "() => { const node = app.graph._nodes[0]; return node.size[1] - node.widgets.at(-1).y }"
+    assert page.evaluate(inside) >= 50, "the node is high enough for it"
     browser.screenshot(page, "timeline")
 
 

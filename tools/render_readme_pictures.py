@@ -1,8 +1,8 @@
 """Makes the README's pictures: `python tools/render_readme_pictures.py [NAME …]`.
 
 docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.png some
-frames of what it makes with the small model. Without a NAME also the template dialog, docs/images/templates.png, and a run
-with its preview, docs/images/running.png.
+frames of what it makes with the small model. Without a NAME also the template dialog
+(docs/images/templates.png) and a run with its preview (docs/images/running.png).
 """
 
 from __future__ import annotations

@@ -102,6 +102,9 @@ function addTimeline(node) {
     getMinHeight: size,
     getMaxHeight: size
   }).serialize = false
+  // A new node was measured before it had the timeline; a loaded one gets its saved size after this.
+  const bottom = node.computeSize()[1]
+  if (node.size[1] < bottom) node.setSize([node.size[0], bottom])
   new ResizeObserver(redraw).observe(canvas)
 }
 
