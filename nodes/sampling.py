@@ -159,8 +159,8 @@ class SEINEGuidanceInterval(io.ComfyNode):
             display_name="SEINE Guidance Interval",
             category="SEINE",
             description=(
-                "Use cfg in a part of the steps only. The others need half the time, as the negative prompt is not "
-                "computed in them."
+                "Use cfg in a part of the steps only. The others compute half as much: they leave out the negative "
+                "prompt."
             ),
             search_aliases=["seine cfg", "guidance interval", "cfg range", "speed", "skip cfg"],
             inputs=[
@@ -179,7 +179,7 @@ class SEINEGuidanceInterval(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Where guidance ends: 1 is with the last step. Later steps only refine.",
+                    tooltip="Where guidance ends: 1 is with the last step.",
                 ),
             ],
             outputs=[io.Model.Output(tooltip="SEINE, for any sampler.")],

@@ -165,7 +165,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        # The inner values are 8 times as many as x has: the most memory of the whole network, were it not for this.
+        # Between the layers there are 8 times as many values as x has; all at once would be much memory.
         pieces = -(-8 * x.numel() // INNER_VALUES)
         parts = [self.net[2](self.net[0](piece)) for piece in x.chunk(pieces)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]

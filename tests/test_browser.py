@@ -9,12 +9,11 @@ import pytest
 from seine_model.masks import MODES, frame_mask, kept_frames
 from tests.published import write_models
 from tools import browser, build_locales, build_workflows
-from tools.model_files import INTERPOLATOR
+from tools.model_files import INTERPOLATOR, SEINE
 from tools.server import ComfyServer
 
 FOLDER = Path(__file__).parents[1] / "workflows"
 TEMPLATES = sorted(build_workflows.workflows())
-READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
 DROP = """text => {
     const data = new DataTransfer()
     data.items.add(new File([text], 'workflow.json', {type: 'application/json'}))
@@ -56,10 +55,7 @@ def chromium():
 @pytest.fixture(scope="module")
 def opened(served, chromium):
     """The interface, ready, with the host's first workflow in it."""
-    opened = browser.open_page(chromium, served.client.address)
-    opened.goto(f"http://{served.client.address}/")
-    opened.wait_for_function(READY, timeout=120_000)
-    opened.wait_for_function("() => app.graph._nodes.length")
+    opened = browser.open_interface(chromium, served.client.address)
     yield opened
     opened.close()
 
@@ -81,8 +77,11 @@ def saved_types(name):
     return [node["type"] for node in json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["nodes"]]
 
 
-def drop(page, name):
-    page.evaluate(DROP, (FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+def drop(page, name, changes=None):
+    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    for old, new in (changes or {}).items():
+        text = text.replace(old, new)
+    page.evaluate(DROP, text)
     page.wait_for_function(HAS, arg=saved_types(name))
 
 
@@ -110,6 +109,16 @@ def test_workflow_file_dropped_on_the_canvas(page):
     prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
     api = json.loads((FOLDER / "api" / "transition.json").read_text(encoding="utf-8"))
     assert {key: node["inputs"] for key, node in prompt.items()} == {key: node["inputs"] for key, node in api.items()}
+
+
+def test_missing_files_are_named_with_a_way_to_get_them(page):
+    drop(page, "text_to_video", {SEINE.name: "absent.pt"})
+    page.get_by_role("button", name="View details").click()
+    page.get_by_text("absent.pt").first.wait_for()
+    page.wait_for_timeout(1000)
+    browser.screenshot(page, "missing-files")
+    offered = page.locator("button").get_by_text("Download", exact=True)
+    assert offered.count() == 1, "that file, and not the one that is there"
 
 
 @pytest.mark.parametrize(
@@ -250,7 +259,7 @@ def test_interface_in_chinese(served, page):
     browser.save_settings(served.client.address, {"Comfy.Locale": "zh"})
     try:
         page.reload()
-        page.wait_for_function(READY, timeout=120_000)
+        browser.wait_until_ready(page)
         page.wait_for_timeout(2000)
         page.evaluate("() => app.graph.clear()")
         drop(page, "image_to_video")

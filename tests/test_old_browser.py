@@ -7,7 +7,6 @@ import pytest
 from tools import browser, workflow_graph
 from tools.model_files import SMALL_CFG, SMALL_MODEL
 
-READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
 RESULTS = "Object.values(app.nodeOutputs).map(output => output.images).filter(Boolean)"
 DROP = """text => {
     const data = new DataTransfer()
@@ -22,10 +21,7 @@ def page(host, client):
         pytest.skip("another interface, see test_browser.py")
     try:
         with browser.browser() as started:
-            opened = browser.open_page(started, client.address)
-            opened.goto(f"http://{client.address}/")
-            opened.wait_for_function(READY, timeout=120_000)
-            opened.wait_for_function("() => app.graph._nodes.length")  # its first workflow comes last
+            opened = browser.open_interface(started, client.address)
             opened.wait_for_timeout(1000)
             yield opened
     except LookupError as problem:

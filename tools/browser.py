@@ -41,13 +41,22 @@ def save_settings(address: str, settings: dict[str, Any]) -> None:
     urllib.request.urlopen(request, timeout=30).close()
 
 
-def open_page(started: Any, address: str) -> Any:
-    """A page that can reach nothing but the server."""
-    page = started.new_page(viewport={"width": 1600, "height": 900})
+def open_interface(started: Any, address: str, height: int = 900) -> Any:
+    """The interface with the host's first workflow in it, on a page that can reach nothing but the server."""
+    page = started.new_page(viewport={"width": 1600, "height": height})
     page.set_default_timeout(20_000)
     local = (f"http://{address}/", f"ws://{address}/", "data:", "blob:")
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith(local) else route.abort())
+    page.goto(f"http://{address}/")
+    wait_until_ready(page)
+    page.wait_for_function("() => app.graph._nodes.length")  # its first workflow comes last
     return page
+
+
+def wait_until_ready(page: Any) -> None:
+    """Until the interface knows the pack's nodes."""
+    known = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
+    page.wait_for_function(known, timeout=120_000)
 
 
 def screenshot(page: Any, name: str) -> None:

@@ -22,12 +22,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / "docs" / "images"
 SIDE, SHOWN, GAP = 96, 8, 4
 """Of a result: height of its frames in pixels, how many there are, and the space between them."""
-VIEW = {"width": 1600, "height": 1000}
+HEIGHT = 1000
+"""Of the browser's window."""
 COLOURS = 128
 PREVIEW = ["--preview-method", "latent2rgb"]
 WIDTH = 900
 """Of the dialog's picture."""
-READY = "() => !!window.app?.graph && !!window.LiteGraph?.registered_node_types?.SEINEKSampler"
 SHOW = """async workflow => {
     await app.loadGraphData(workflow)
     const boxes = app.graph._nodes.map(node => [node.pos[0], node.pos[1] - 40, ...node.size])
@@ -115,11 +115,7 @@ def graphs(address: str, names: list[str]) -> None:
     """Photograph the workflows in the interface."""
     browser.save_settings(address, browser.SETTINGS)
     with browser.browser() as chromium:
-        page = browser.open_page(chromium, address)
-        page.set_viewport_size(VIEW)
-        page.goto(f"http://{address}/")
-        page.wait_for_function(READY, timeout=120_000)
-        page.wait_for_function("() => app.graph._nodes.length")
+        page = browser.open_interface(chromium, address, HEIGHT)
         for name in names:
             area = page.evaluate(SHOW, saved(name))
             page.wait_for_timeout(2500)

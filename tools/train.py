@@ -12,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools import environment, hosts
 from tools.environment import SetupError, say
+from tools.model_files import SMALL_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SMALL = REPOSITORY / "models" / "seine-small.safetensors"
+SMALL = REPOSITORY / "models" / SMALL_MODEL
 
 
 def parse_arguments() -> argparse.Namespace:
