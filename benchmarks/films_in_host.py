@@ -15,6 +15,7 @@ from comfyui_seine.comfy_adapter import files, video
 from comfyui_seine.comfy_adapter.decoding import decode_frames
 from comfyui_seine.comfy_adapter.extending import clip_latents, extend
 from comfyui_seine.comfy_adapter.film import Settings
+from comfyui_seine.comfy_adapter.storytelling import tell
 from comfyui_seine.nodes.loaders import SEINECheckpointLoader
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -27,7 +28,7 @@ WINDOW, OVERLAP = 16, 3
 def main(task: str, model: str, **arguments: Any) -> Any:
     files.register_folder()
     loaded = SEINECheckpointLoader.execute(model, "bundled", "default").args
-    return {"films": films, "memory": memory}[task](loaded, **arguments)
+    return {"films": films, "story": story, "memory": memory}[task](loaded, **arguments)
 
 
 def films(
@@ -64,6 +65,18 @@ def films(
         made["loop"].append(decode_frames(vae, closed, WINDOW).half())
         print(scene["caption"], flush=True)
     save_file({name: torch.stack(clips) for name, clips in made.items()}, target)
+
+
+def story(loaded: tuple, script: str, pictures: str, target: str, steps: int, cfg: float) -> dict[str, str]:
+    """A film of pictures [shots, H, W, 3]; `target`: its frames, and the pictures through the VAE."""
+    model, clip, vae = loaded
+    images = load_file(pictures)["first"]
+    size = (images.shape[2], images.shape[1])
+    settings = Settings(steps, cfg, "ddim", "seine", WINDOW, OVERLAP)
+    latents, timeline = tell(model, clip, vae, images, script, "", 8.0, size, "crop", 0, settings)
+    decoded = {"film": decode_frames(vae, latents, WINDOW), "pictures": vae.decode(vae.encode(images))}
+    save_file({name: frames.contiguous() for name, frames in decoded.items()}, target)
+    return {"timeline": timeline}
 
 
 def _made(

@@ -1,7 +1,8 @@
-"""Long films with the small model: seams, colour drift and memory: `python benchmarks/long_video.py`.
+"""Long films with the small model: seams, drift, keyframes and memory: `python benchmarks/long_video.py`.
 
 Continues clips of held-out scenes many times, once from latents and once from images (which pass through the VAE each
-time), and makes films of growing length to see what memory they take. Prints the tables of docs/long_video.md.
+time), tells a story of four pictures, and makes films of growing length to see what memory they take. Prints the tables
+of docs/long_video.md.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from tools import environment, hosts
 from tools.model_files import SMALL_CFG
 from tools.train import SMALL
 
-MOTIONS = ("spin", "still")
+MOTIONS, MOVING = ("spin", "still"), ("left", "right", "grow", "shrink")
+"""Of the scenes that are continued, since what stays can drift, and of the story's."""
 LENGTHS = (64, 256, 1024)
 FIRST, NEW, LOOP = 16, 13, 10
 """Frames of the first clip, of each extension, and of what closes the clip to a loop."""
+SHOTS, SHOT, TRANSITION = 4, 16, 14
+"""Of the story: how many shots, and frames of each segment."""
+PARTS = ("films", "story", "memory")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -32,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--extensions", type=int, default=12, help="how often each clip is continued (default 12)")
     parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
     parser.add_argument("--cfg", type=float, default=SMALL_CFG, help=f"guidance (default {SMALL_CFG:g})")
-    parser.add_argument("--only", choices=("films", "memory"), help="one of the two parts (default: both)")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="some of the parts (default: all)")
     parser.add_argument("--plot", type=Path, help="also draw the drift, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
@@ -45,11 +50,8 @@ def main() -> int:
     if code is not None:
         return code
     host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
-    numbers: dict[str, Any] = {}
-    if arguments.only != "memory":
-        numbers["films"] = measure_films(arguments, host)
-    if arguments.only != "films":
-        numbers["memory"] = measure_memory(arguments, host)
+    measures = {"films": measure_films, "story": measure_story, "memory": measure_memory}
+    numbers = {name: measures[name](arguments, host) for name in PARTS if name in arguments.only}
     if arguments.json:
         arguments.json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
     return 0
@@ -110,6 +112,48 @@ def measure_films(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, 
     if arguments.plot:
         draw(result, seams, arguments.plot)
     return result
+
+
+def measure_story(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, Any]:
+    """How exactly a film shows its pictures at their frames."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from tools.small_model import measures, world
+    from tools.small_model.recipe import HELD_OUT
+
+    scenes = [world.scene(HELD_OUT + index, MOVING) for index in range(SHOTS)]
+    names = [" over ".join(scene.look.words()) for scene in scenes]
+    script = [f"shot {SHOT}: {scenes[0].caption}"]
+    for index in range(1, SHOTS):
+        script.append(f"transition {TRANSITION}: {names[index - 1]} changes into {names[index]}")
+        script.append(f"shot {SHOT}: {scenes[index].caption}")
+    with tempfile.TemporaryDirectory(prefix="seine-story-") as name:
+        folder = Path(name)
+        pictures = torch.cat([world.render(scene, frames=1) for scene in scenes])
+        save_file({"first": pictures.permute(0, 2, 3, 1).contiguous()}, folder / "pictures.safetensors")
+        told = in_host(
+            arguments,
+            host,
+            folder,
+            task="story",
+            script="\n".join(script),
+            pictures=str(folder / "pictures.safetensors"),
+            target=str(folder / "story.safetensors"),
+            steps=arguments.steps,
+            cfg=arguments.cfg,
+        )
+        made = {key: value.permute(0, 3, 1, 2) for key, value in load_file(folder / "story.safetensors").items()}
+    expected = SHOTS * SHOT + (SHOTS - 1) * TRANSITION
+    print(f"\n### Story of {SHOTS} pictures: {len(made['film'])} frames, {expected} asked for\n")
+    print(told["timeline"])
+    print("\n| picture | frame | PSNR in the film, dB | VAE alone, dB |\n| --- | --- | --- | --- |")
+    rows = []
+    for index, picture in enumerate(pictures):
+        frame = index * (SHOT + TRANSITION)
+        rows.append([measures.psnr(made["film"][frame], picture), measures.psnr(made["pictures"][index], picture)])
+        print(f"| {index + 1} | {frame} | {rows[-1][0]:.1f} | {rows[-1][1]:.1f} |")
+    return {"frames": len(made["film"]), "keyframes": rows}
 
 
 def draw(result: dict[str, Any], seams: list[int], file: Path) -> None:

@@ -81,6 +81,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--frames", type=_positive, nargs="+", help="default: 16 on cpu, 8 16 32 on cuda")
     parser.add_argument("--videos", type=_positive, nargs="+", default=[1], help="videos per step (default: 1)")
     parser.add_argument("--compile", action="store_true", help="also time ours under torch.compile")
+    parser.add_argument("--windows", action="store_true", help="also time ours in windows of 16 frames, for long clips")
     parser.add_argument("--runs", type=_positive, help="runs of each implementation (default: 5 on cpu, 2 on cuda)")
     parser.add_argument("--threads", type=_positive, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--peak-tflops", type=float, help="of the device, for the share of its floor (H200: 790)")
@@ -137,6 +138,7 @@ def _measure(setting: dict[str, Any], options: argparse.Namespace) -> dict[str, 
     width, height = setting["size"]
     sample = (2 * setting["videos"], FULL.in_channels, setting["frames"], height // 8, width // 8)
     wanted = {"official": options.official is not None, "ours": True, "ours compiled": options.compile}
+    wanted["ours in windows"] = options.windows
     names = [name for name in IMPLEMENTATIONS if wanted[name]]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(options.runs):

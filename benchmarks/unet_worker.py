@@ -29,11 +29,13 @@ from seine_model import SeineConfig, SeineUNet3D
 from seine_model.checkpoint import check_state_dict
 from seine_model.temporal import rotary_frequencies
 
-IMPLEMENTATIONS = ("official", "ours", "ours compiled")
+IMPLEMENTATIONS = ("official", "ours", "ours compiled", "ours in windows")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FULL = SeineConfig()
 SMALL = SeineConfig(block_out_channels=(32, 32, 64, 64), layers_per_block=1, attention_head_dim=1, norm_num_groups=8)
 PROMPT_TOKENS = 77
+WINDOW, OVERLAP = 16, 4
+"""Frames: of the windows that a long clip is computed in, and common to neighbours (ComfyUI's own defaults)."""
 CUDA_WARM_UP, CUDA_STEPS = 3, 10
 CHECK_SAMPLE = (1, 9, 4, 8, 8)
 CHECK_TOLERANCE = 1e-4
@@ -73,6 +75,8 @@ def measure(
         model = build_ours(config, dtype, device)
         if implementation == "ours compiled":
             model = torch.compile(model)
+        elif implementation == "ours in windows":
+            model = InWindows(model)
     built = time.perf_counter() - started
     inputs = make_inputs(sample, config, dtype, device)
     times, out = (_time_on_cuda if device == "cuda" else _time_on_cpu)(model, inputs)
@@ -100,6 +104,24 @@ def build_ours(config: SeineConfig, dtype: str, device: str) -> nn.Module:
     tables = {key: rotary_frequencies() for key in model.state_dict() if key.endswith("rotary_emb.freqs")}
     model.load_state_dict(tables, strict=False)
     return model.eval().requires_grad_(False)
+
+
+class InWindows(nn.Module):
+    """A clip in windows one after the other, and their mean where they overlap, as ComfyUI's context windows do it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, latents: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        frames = latents.shape[2]
+        last = max(frames - WINDOW, 0)
+        total, count = torch.zeros_like(latents[:, :4]), latents.new_zeros(frames)
+        for start in dict.fromkeys(min(start, last) for start in range(0, last + WINDOW - OVERLAP, WINDOW - OVERLAP)):
+            window = slice(start, start + WINDOW)
+            total[:, :, window] += self.model(latents[:, :, window], timestep, context)
+            count[window] += 1
+        return total / count[:, None, None]
 
 
 def make_inputs(sample: Sequence[int], config: SeineConfig, dtype: str = "fp32", device: str = "cpu") -> Inputs:

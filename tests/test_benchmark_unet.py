@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import unet
+from benchmarks import growth, unet
 from tests import golden_data
 
 worker = unet.unet_worker
@@ -104,6 +104,37 @@ def test_stand_in_for_xformers_is_the_official_explicit_attention(mask_rows):
     worker.use_sdpa(torch.nn.ModuleList([block]))
     assert torch.allclose(block.attn1._attention(query, key, value, mask), explicit, atol=1e-6)
     assert not hasattr(block.attn_temp, "_attention")
+
+
+@pytest.mark.parametrize(("frames", "starts"), [(5, [0]), (16, [0]), (17, [0, 1]), (28, [0, 12]), (30, [0, 12, 14])])
+def test_windows_cover_a_clip_and_are_averaged(frames, starts):
+    seen = []
+
+    class Places(torch.nn.Module):
+        def forward(self, latents, timestep, context):
+            seen.append(int(latents[0, 0, 0, 0, 0]))
+            return latents[:, :4]
+
+    latents = torch.arange(frames).float().reshape(1, 1, -1, 1, 1).expand(2, 9, -1, 2, 2)
+    assert torch.equal(worker.InWindows(Places())(latents, None, None), latents[:, :4])
+    assert seen == starts
+
+
+def test_growth_is_drawn_by_frames_and_by_pixels(tmp_path):
+    settings = [
+        {"size": size, "frames": frames, "runs": {"ours": [run(frames * size[0]), run(frames * size[0])]}}
+        for size in ((64, 64), (128, 64))
+        for frames in (16, 8)
+    ]
+    settings.append({"size": (64, 64), "frames": 32, "runs": {"ours": [{"problem": "out of memory"}]}})
+    grown = {"settings": settings, "device_name": "Some H200", "versions": {"torch": "2.0"}}
+    assert growth.curves(grown, "seconds") == {
+        "frames": {"64x64, ours": [(8, 512), (16, 1024)], "128x64, ours": [(8, 1024), (16, 2048)]},
+        "pixels": {"16 frames, ours": [(4096, 1024), (8192, 2048)], "8 frames, ours": [(4096, 512), (8192, 1024)]},
+    }
+    assert growth.curves(grown, "peak_bytes")["frames"]["64x64, ours"] == [(8, 1), (16, 1)]
+    growth.draw(grown, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 5000
 
 
 def test_worker_measures_ours(capsys, tmp_path):
