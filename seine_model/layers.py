@@ -14,11 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import SeineConfig
+from .convolution import convolution
 from .hooks import AttentionFunction, Hooks
 from .temporal import FramePositions, RotaryEmbedding, TemporalAttention
 
 INNER_VALUES = 2**27
 """Most values between the layers of a feed-forward that are there at once: 256 MB in half precision."""
+INNER_VALUES_ON_CPU = 6 * 2**20
+"""The same on the CPU, where what fits its caches is a fifth faster, and where smaller pieces are slower again."""
 
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -48,13 +51,6 @@ def norm_all_frames(norm: nn.Module, x: Tensor, frames: int) -> Tensor:
     return stacked.permute(0, 2, 3, 1).reshape(rows, height, width, channels).permute(0, 3, 1, 2)
 
 
-def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
-    """A 3x3 convolution. On the CPU, maps of less than 8x8 take half the time in plain memory order."""
-    if x.device.type == "cpu" and x.shape[-2] * x.shape[-1] < 64:
-        return conv(x.contiguous()).contiguous(memory_format=torch.channels_last)
-    return conv(x)
-
-
 class TimeEmbedding(nn.Module):
     """Linear, SiLU, Linear."""
 
@@ -76,23 +72,23 @@ class ResnetBlock(nn.Module):
         super().__init__()
         kwargs = {"dtype": dtype, "device": device}
         self.norm1 = operations.GroupNorm(groups, in_width, eps=1e-5, **kwargs)
-        self.conv1 = operations.Conv2d(in_width, width, 3, padding=1, **kwargs)
+        self.conv1 = convolution(operations)(in_width, width, 3, padding=1, **kwargs)
         self.time_emb_proj = operations.Linear(time_width, width, **kwargs)
         self.norm2 = operations.GroupNorm(groups, width, eps=1e-5, **kwargs)
-        self.conv2 = operations.Conv2d(width, width, 3, padding=1, **kwargs)
+        self.conv2 = convolution(operations)(width, width, 3, padding=1, **kwargs)
         self.conv_shortcut = operations.Conv2d(in_width, width, 1, **kwargs) if in_width != width else None
 
     def forward(self, x: Tensor, time: Tensor, frames: int) -> Tensor:
-        h = _convolve(self.conv1, silu_(norm_all_frames(self.norm1, x, frames)))
+        h = self.conv1(silu_(norm_all_frames(self.norm1, x, frames)))
         h = h + self.time_emb_proj(time).repeat_interleave(frames, 0)[:, :, None, None]
-        h = _convolve(self.conv2, silu_(norm_all_frames(self.norm2, h, frames)))
+        h = self.conv2(silu_(norm_all_frames(self.norm2, h, frames)))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
 class Downsample(nn.Module):
     def __init__(self, width: int, dtype: Any, device: Any, operations: Any) -> None:
         super().__init__()
-        self.conv = operations.Conv2d(width, width, 3, stride=2, padding=1, dtype=dtype, device=device)
+        self.conv = convolution(operations)(width, width, 3, stride=2, padding=1, dtype=dtype, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x)
@@ -103,12 +99,12 @@ class Upsample(nn.Module):
 
     def __init__(self, width: int, dtype: Any, device: Any, operations: Any) -> None:
         super().__init__()
-        self.conv = operations.Conv2d(width, width, 3, padding=1, dtype=dtype, device=device)
+        self.conv = convolution(operations)(width, width, 3, padding=1, dtype=dtype, device=device)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
         # Doubling and cropping: nearest interpolation straight to an odd size would choose other pixels.
         doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return _convolve(self.conv, doubled[:, :, : size[0], : size[1]])
+        return self.conv(doubled[:, :, : size[0], : size[1]])
 
 
 class Attention(nn.Module):
@@ -166,7 +162,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Between the layers there are 8 times as many values as x has; all at once would be much memory.
-        pieces = -(-8 * x.numel() // INNER_VALUES)
+        most = INNER_VALUES_ON_CPU if x.device.type == "cpu" else INNER_VALUES
+        pieces = -(-8 * x.numel() // most)
         parts = [self.net[2](self.net[0](piece)) for piece in x.chunk(pieces)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 

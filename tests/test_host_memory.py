@@ -31,6 +31,6 @@ def test_feed_forward_in_pieces_is_the_same(monkeypatch, limit):
         whole = network(x)
         sizes = []
         network.net[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
-        monkeypatch.setattr(layers, "INNER_VALUES", limit)
+        monkeypatch.setattr(layers, "INNER_VALUES_ON_CPU", limit)
         torch.testing.assert_close(network(x), whole)
     assert sizes == ([1] * 6 if limit == 1 else [2, 2, 2])

@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch import nn
+
+from seine_model import convolution as module
+from seine_model.convolution import convolution
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """How often a convolution was computed as a product."""
+    taken = []
+    product = module._as_product
+    monkeypatch.setattr(module, "_as_product", lambda *arguments: taken.append(1) or product(*arguments))
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "as_product"),
+    [(32, (2, 2), True), (2, (1, 3), True), (3, (4, 5), True), (32, (4, 4), False), (2, (8, 8), False)],
+)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_maps_of_every_size_are_convolved_alike(rows, size, as_product, stride, products):
+    layer = convolution(nn)(6, 10, 3, padding=1, stride=stride).requires_grad_(False)
+    x = torch.randn(rows, 6, *size).contiguous(memory_format=torch.channels_last)
+    out = layer(x)
+    torch.testing.assert_close(out, nn.functional.conv2d(x, layer.weight, layer.bias, stride, 1))
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert bool(products) == as_product
+
+
+def test_weights_in_another_order_are_not_copied(products):
+    layer = convolution(nn)(6, 10, 3, padding=1).to(memory_format=torch.channels_last).requires_grad_(False)
+    x = torch.randn(4, 6, 2, 2)
+    torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.weight, layer.bias, padding=1))
+    assert not products
+
+
+def test_weights_are_those_the_hosts_class_hands_over(products):
+    class Host:
+        class Conv2d(nn.Conv2d):
+            def forward(self, x):
+                return self._conv_forward(x, 2 * self.weight, None)
+
+    layer = convolution(Host)(6, 10, 3, padding=1).requires_grad_(False)
+    assert isinstance(layer, Host.Conv2d) and convolution(Host) is type(layer)
+    x = torch.randn(4, 6, 2, 2)
+    torch.testing.assert_close(layer(x), nn.functional.conv2d(x, 2 * layer.weight, padding=1))
+    assert products
+
+
+def test_gradients_are_those_of_the_convolution():
+    layer = convolution(nn)(6, 10, 3, padding=1)
+    x = torch.randn(4, 6, 2, 2, requires_grad=True)
+    found = torch.autograd.grad(layer(x).square().sum(), (x, *layer.parameters()))
+    plain = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1).square().sum()
+    for ours, expected in zip(found, torch.autograd.grad(plain, (x, *layer.parameters())), strict=True):
+        torch.testing.assert_close(ours, expected)
