@@ -28,19 +28,23 @@ def main(scenes: list[dict[str, Any]], pictures: str, runs: list[dict[str, Any]]
     """
     files.register_folder()
     images = load_file(pictures)
-    loaded: dict[str, tuple] = {}
+    loaded: dict[tuple[str, str], tuple] = {}
     seconds = []
     for run in runs:
-        if run["model"] not in loaded:
+        file = (run["model"], run.get("weight_dtype", "default"))
+        if file not in loaded:
             loaded.clear()
-            loaded[run["model"]] = SEINECheckpointLoader.execute(run["model"], "bundled", "default").args
+            loaded[file] = SEINECheckpointLoader.execute(file[0], "bundled", file[1]).args
         clips, took = [], []
         for index, scene in enumerate(scenes[: run["scenes"]]):
             first, last = images["first"][index : index + 1], images["last"][index : index + 1]
             began = time.monotonic()
-            clips.append(make(loaded[run["model"]], run, scene, first, last, frames))
+            clips.append(make(loaded[file], run, scene, first, last, frames))
             took.append(time.monotonic() - began)
-        made = {"clips": torch.stack(clips).half(), "reconstructed": reconstructed(loaded, run, images)}
+        made = {
+            "clips": torch.stack(clips).half(),
+            "reconstructed": reconstructed(loaded[file][2], images, run["scenes"]),
+        }
         save_file(made, run["target"])
         seconds.append(sum(took) / len(took))
         print(f"{run['name']}: {seconds[-1]:.1f} s per clip", flush=True)
@@ -63,6 +67,10 @@ def make(
         positive, negative = ([[e, o | {MASK: 1 - o[MASK]}] for e, o in cond] for cond in (positive, negative))
     if "guided" in run:
         model = in_interval(model, *run["guided"])
+    if run.get("cache"):
+        from comfy_extras.nodes_easycache import EasyCacheNode
+
+        model = EasyCacheNode.execute(model, run["cache"], 0.15, 0.95, False).args[0]
     settings = {name: run[name] for name in ("steps", "cfg", "sampler_name", "scheduler")}
     (samples,) = SEINEKSampler.execute(
         model, positive, negative, latent, seed=scene["seed"], denoise=1.0, **settings
@@ -70,7 +78,6 @@ def make(
     return SEINEVAEDecode.execute(samples, vae, frames, False, 512).args[0]
 
 
-def reconstructed(loaded: dict[str, tuple], run: dict[str, Any], images: dict[str, torch.Tensor]) -> torch.Tensor:
+def reconstructed(vae: Any, images: dict[str, torch.Tensor], scenes: int) -> torch.Tensor:
     """The first and last pictures after the VAE alone, [2, scenes, H, W, 3]."""
-    vae = loaded[run["model"]][2]
-    return torch.stack([vae.decode(vae.encode(images[name][: run["scenes"]])) for name in ("first", "last")]).half()
+    return torch.stack([vae.decode(vae.encode(images[name][:scenes])) for name in ("first", "last")]).half()

@@ -18,30 +18,34 @@ MEASURES = {"seconds": ("seconds of a guided step", 1), "peak_bytes": ("peak mem
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("numbers", type=Path, help="what unet.py --json wrote")
+    parser.add_argument("numbers", type=Path, nargs="+", help="what unet.py --json wrote")
     parser.add_argument("picture", type=Path, help="the .png to draw")
     arguments = parser.parse_args()
-    report = json.loads(arguments.numbers.read_text(encoding="utf-8"))
-    draw(report, arguments.picture)
+    reports = [json.loads(file.read_text(encoding="utf-8")) for file in arguments.numbers]
+    if len({report["device_name"] for report in reports}) > 1:
+        parser.error("numbers: they are of several devices, whose times cannot be drawn as one")
+    draw(
+        reports[0] | {"settings": [setting for report in reports for setting in report["settings"]]}, arguments.picture
+    )
     return 0
 
 
 def curves(report: dict[str, Any], measure: str) -> dict[str, dict[str, list[tuple[float, float]]]]:
     """By what grows, frames or pixels, the points of each line: size, or frames, and implementation."""
     divisor = MEASURES[measure][1]
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {"frames": {}, "pixels": {}}
+    found: dict[str, dict[str, dict[float, float]]] = {"frames": {}, "pixels": {}}
     for setting in report["settings"]:
         width, height = setting["size"]
         for name, runs in setting["runs"].items():
             if any("problem" in run for run in runs):
                 continue
             value = statistics.median(run[measure] for run in runs) / divisor
-            by_frames = found["frames"].setdefault(f"{width}x{height}, {name}", [])
-            by_frames.append((setting["frames"], value))
-            by_pixels = found["pixels"].setdefault(f"{setting['frames']} frames, {name}", [])
-            by_pixels.append((width * height, value))
+            by_frames = found["frames"].setdefault(f"{width}x{height}, {name}", {})
+            by_frames[setting["frames"]] = value
+            by_pixels = found["pixels"].setdefault(f"{setting['frames']} frames, {name}", {})
+            by_pixels[width * height] = value
     return {
-        grows: {name: sorted(points) for name, points in lines.items() if len(points) > 1}
+        grows: {name: sorted(points.items()) for name, points in lines.items() if len(points) > 1}
         for grows, lines in found.items()
     }
 

@@ -34,7 +34,12 @@ STEPS = (8, 12, 16, 25, 100)
 """Of the default sampler, beside its default and 250 steps of the official one."""
 INTERVALS = ((0.0, 0.85), (0.0, 0.7), (0.0, 0.5), (0.0, 0.3), (0.15, 0.7))
 """Parts of the schedule in which guidance applies."""
-TABLES = ("quality", "samplers", "steps", "guidance", "broken")
+CACHES = (None, 0.05, 0.1, 0.2, 0.4)
+"""Thresholds of ComfyUI's EasyCache."""
+PRECISIONS = ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")
+TABLES = ("quality", "samplers", "steps", "guidance", "cache", "precision", "broken")
+COMPARED = ("cache", "precision")
+"""Tables whose clips are also compared with those of their first row."""
 BROKEN = ("untrained", "inverted mask", "no temporal attention")
 
 
@@ -81,6 +86,7 @@ class Result:
     last: float | None = None
     reconstruction: float = 0.0
     clip: float | None = None
+    same: float | None = None
     motion: float | None = None
     colour: float = 0.0
     shape: float = 0.0
@@ -109,6 +115,16 @@ def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
             name = f"cfg from {interval[0]:.0%} to {interval[1]:.0%}"
             run = {"name": name, "table": "guidance", "task": "text to video", "model": model, "guided": interval}
             runs.append(run | default)
+    if "cache" in wanted:
+        for threshold in CACHES:
+            name = "every step" if threshold is None else f"EasyCache {threshold:g}"
+            for task in ("transition", "text to video"):
+                run = {"name": name, "table": "cache", "task": task, "model": model, "cache": threshold}
+                runs.append(run | default)
+    if "precision" in wanted:
+        for dtype in PRECISIONS:
+            run = {"name": dtype, "table": "precision", "task": "transition", "model": model, "weight_dtype": dtype}
+            runs.append(run | default)
     if "broken" in wanted:
         for name in BROKEN:
             file = model if name == "inverted mask" else f"{name.replace(' ', '-')}.safetensors"
@@ -128,7 +144,7 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
     from safetensors.torch import load_file, save_file
 
     from tools.server import prepare_base, run_in_host
-    from tools.small_model import world
+    from tools.small_model import measures, world
     from tools.small_model.recipe import HELD_OUT
     from tools.small_model.sheet import rows_of
 
@@ -152,10 +168,15 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
         },
         timeout=24 * 3600,
     )
-    results, clips = [], {}
+    results, clips, compared = [], {}, {}
     for run, took in zip(runs, seconds, strict=True):
         made = {key: value.float().movedim(-1, -3) for key, value in load_file(run["target"]).items()}
         result = judge(run, took, scenes, truth, made["clips"], made["reconstructed"])
+        if run["table"] in COMPARED:
+            of = compared.setdefault((run["table"], run["task"]), made["clips"])
+            if of is not made["clips"]:
+                pairs = zip(made["clips"], of, strict=True)
+                result.same = _mean([measures.psnr(clip, other) for clip, other in pairs])
         results.append((run, result))
         if run["table"] == "quality":
             clips[run["task"]] = made["clips"]
@@ -218,6 +239,7 @@ def report(results: list[tuple[dict[str, Any], Result]], json_file: Path | None)
         "last": "last frame, dB",
         "reconstruction": "VAE alone, dB",
         "clip": "whole clip, dB",
+        "same": "against the first row, dB",
         "motion": "motion",
         "colour": "colour",
         "shape": "shape",

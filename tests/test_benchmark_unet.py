@@ -120,7 +120,7 @@ def test_windows_cover_a_clip_and_are_averaged(frames, starts):
     assert seen == starts
 
 
-def test_growth_is_drawn_by_frames_and_by_pixels(tmp_path):
+def test_growth_is_drawn_by_frames_and_by_pixels(tmp_path, monkeypatch):
     settings = [
         {"size": size, "frames": frames, "runs": {"ours": [run(frames * size[0]), run(frames * size[0])]}}
         for size in ((64, 64), (128, 64))
@@ -133,6 +133,14 @@ def test_growth_is_drawn_by_frames_and_by_pixels(tmp_path):
         "pixels": {"16 frames, ours": [(4096, 1024), (8192, 2048)], "8 frames, ours": [(4096, 512), (8192, 1024)]},
     }
     assert growth.curves(grown, "peak_bytes")["frames"]["64x64, ours"] == [(8, 1), (16, 1)]
+    files = [tmp_path / f"{number}.json" for number in range(2)]
+    for file, part in zip(files, (settings[:2], settings[2:]), strict=True):
+        file.write_text(json.dumps(grown | {"settings": part}))
+    drawn = []
+    monkeypatch.setattr(growth, "draw", lambda report, file: drawn.append(report))
+    monkeypatch.setattr("sys.argv", ["growth.py", *map(str, files), str(tmp_path / "growth.png")])
+    assert growth.main() == 0 and [len(report["settings"]) for report in drawn] == [5]
+    monkeypatch.undo()
     growth.draw(grown, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 5000
 

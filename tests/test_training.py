@@ -129,6 +129,12 @@ def test_loss_is_zero_for_the_true_noise_and_one_for_none():
     weighted = noise_prediction_loss(Nothing(), latents, masked, mask, None, generator(), Weighting(signal_std=2.0))
     assert weighted == pytest.approx(float(weights.mean()), rel=0.15)
 
+    mask[:, 0] = 0
+    given = Weighting(signal_std=2.0, given=7.0)
+    assert noise_prediction_loss(Nothing(), latents, masked, mask, None, generator(), given) == pytest.approx(
+        float(weighted) * (7 + 1 + 1) / 3, rel=0.15
+    )
+
     sample, timesteps = seen[0]
     assert torch.equal(sample[:, 4], torch.ones(4, 3, 8, 8)) and torch.equal(sample[:, 5:], masked)
     assert len(timesteps.unique()) == 4
