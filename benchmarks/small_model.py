@@ -30,8 +30,8 @@ SAMPLERS = (
     {"sampler_name": "dpmpp_2m", "scheduler": "seine", "steps": 25},
     {"sampler_name": "uni_pc", "scheduler": "seine", "steps": 20},
 )
-STEPS = (8, 12, 16, 25, 100)
-"""Of the default sampler, beside its default and 250 steps of the official one."""
+STEPS = (8, 12, 16, 25, 50, 100)
+"""Of the default sampler."""
 INTERVALS = ((0.0, 0.85), (0.0, 0.7), (0.0, 0.5), (0.0, 0.3), (0.15, 0.7))
 """Parts of the schedule in which guidance applies."""
 CACHES = (None, 0.05, 0.1, 0.2, 0.4)

@@ -45,15 +45,6 @@ class Clips(Protocol):
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A stretch of the training: `steps` batches of `videos` clips with `frames` frames."""
-
-    steps: int
-    videos: int
-    frames: int
-
-
-@dataclass(frozen=True)
 class Weighting:
     """How much the errors at a timestep count, by its signal-to-noise ratio, for latents of deviation `signal_std`.
 
@@ -65,11 +56,24 @@ class Weighting:
     signal_std: float = 1.0
     gamma: float = 5.0
     most: float = 100.0
+    given: float = 1.0
+    """How many times the errors in given frames count, for them to be repeated exactly after few steps of training."""
 
     def of(self, snr: Tensor) -> Tensor:
         """Weights for the ratios abar / (1 - abar)."""
         snr = snr * self.signal_std**2
         return snr.clamp(max=self.gamma) / snr * (1 + 1 / snr).clamp(max=self.most)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the training: `steps` batches of `videos` clips with `frames` frames."""
+
+    steps: int
+    videos: int
+    frames: int
+    weighting: Weighting | None = None
+    """How much each timestep counts; None for all alike, as SEINE was trained."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,6 @@ class TrainingOptions:
     """Share of the learning rate that is left at the end (cosine decay)."""
     warmup: int = 100
     weight_decay: float = 0.01
-    weighting: Weighting | None = None
-    """How much each timestep counts; None for all alike, as SEINE was trained."""
     muon: bool = False
     """Train the matrices by Muon instead of AdamW, see `optimisation`: for networks that learn from nothing."""
     text_dropout: float = 0.1
@@ -152,9 +154,10 @@ def noise_prediction_loss(
     noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise
     mask_channel = mask[:, None, :, None, None].expand(-1, 1, -1, *latents.shape[-2:]).to(latents)
     sample = torch.cat((noisy, mask_channel, masked), dim=1)
-    errors = (unet(sample, timesteps.to(latents.device), context).float() - noise).square().flatten(1).mean(1)
+    errors = (unet(sample, timesteps.to(latents.device), context).float() - noise).square().mean((1, 3, 4))
     if weighting is not None:
-        errors = errors * weighting.of((abar / (1 - abar)).flatten())
+        to_make = mask.to(errors) > 0.5
+        errors = errors * weighting.of((abar / (1 - abar)).reshape(-1, 1)) * torch.where(to_make, 1, weighting.given)
     return errors.mean()
 
 
@@ -214,7 +217,7 @@ class Trainer:
         precision = torch.autocast(self.device.type, torch.bfloat16) if options.mixed_precision else nullcontext()
         with precision:
             latents = latents.to(self.device)
-            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, options.weighting)
+            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, phase.weighting)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss at step {self.step} is {loss.item()}: lower the learning rate or resume an earlier state"

@@ -60,12 +60,19 @@ TEXT_FIT = Fit(steps=600, learning_rate=3e-3, warmup=50)
 CLIPS = 6000
 """Seeds 0 to 5999 of the world; held-out scenes have seeds from `HELD_OUT` on."""
 HELD_OUT = 10**9
+# Above `most` the noise leaves only the mean to be learned, and its errors outweigh shapes and words.
+LOOKS = Weighting(signal_std=LATENT_DEVIATION, most=20.0)
+# Which way things move is decided where much noise is left: sixteen frames that agree on it are heard through more
+# than one. And given frames are to be repeated exactly.
+DETAILS = Weighting(signal_std=LATENT_DEVIATION, most=100.0, given=10.0)
 UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
-    phases=(Phase(steps=3000, videos=64, frames=1), Phase(steps=4000, videos=8, frames=world.FRAMES)),
+    phases=(
+        Phase(steps=3000, videos=64, frames=1, weighting=LOOKS),
+        Phase(steps=4000, videos=8, frames=world.FRAMES, weighting=LOOKS),
+        Phase(steps=3000, videos=8, frames=world.FRAMES, weighting=DETAILS),
+    ),
     learning_rate=4e-3,
-    # Above this weight the noise leaves only the mean to be learned, and its errors outweigh shapes and words.
-    weighting=Weighting(signal_std=LATENT_DEVIATION, most=20.0),
     muon=True,
     seed=SEED,
 )
