@@ -180,7 +180,7 @@ def measure_memory(arguments: argparse.Namespace, host: hosts.Host) -> dict[int,
     result = {}
     for frames in LENGTHS:
         with tempfile.TemporaryDirectory(prefix="seine-memory-") as folder:
-            size = {"width": 512, "height": 320, "steps": 1}
+            size = {"width": 512, "height": 320, "steps": 2}
             result[frames] = in_host(arguments, host, Path(folder), task="memory", frames=frames, **size)
         columns = ("sampled", "written", "decoded", "output")
         print(f"| {frames} | {' | '.join(f'{result[frames][name]:.0f} MB' for name in columns)} |", flush=True)

@@ -16,6 +16,7 @@ import latent_preview
 import torch
 from torch import Tensor
 
+from ..seine_model.seams import meet_kept_frames
 from ..seine_model.windows import Window, plan
 from . import window_store
 from .fingerprint import fingerprint
@@ -119,6 +120,7 @@ class FilmMaker:
                 f"{gap.name}: sampling gave NaN or infinite values: lower cfg, or load the model with weight_dtype "
                 "fp32 or bf16"
             )
+        result = meet_kept_frames(result, mask, masked)
         window_store.save(key, result)
         return result
 

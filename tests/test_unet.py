@@ -140,3 +140,12 @@ def test_gradients_flow():
 def test_wrong_shapes_are_named(sample, timestep, context, message):
     with pytest.raises(ValueError, match=message):
         golden.unet("tiny_a")(torch.zeros(sample), torch.zeros(timestep), torch.zeros(context))
+
+
+@torch.no_grad()
+def test_compiles_as_one_graph():
+    """A break in the graph would raise. Its kernels are PyTorch's matter: the backend here runs the graph as it is."""
+    case = golden.cases("tiny_a_forward")["f4_15x35"]
+    compiled = torch.compile(golden.unet("tiny_a"), fullgraph=True, backend="eager")
+    out = compiled(case["sample"], case["timestep"], case["encoder_hidden_states"])
+    assert golden.largest(out, case["output"]) <= 1e-5
