@@ -98,6 +98,9 @@ def _made(
 def memory(loaded: tuple, frames: int, width: int, height: int, steps: int) -> dict[str, float]:
     """Peak memory in MB beyond that of one window and one decoded chunk, and seconds, of a film's stages."""
     model, clip, vae = loaded
+    # As on a GPU, and it takes half the time. The frames that come out are float32 all the same.
+    vae.vae_dtype = torch.bfloat16
+    vae.first_stage_model.to(torch.bfloat16)
     prompt = stock.CLIPTextEncode().encode(clip, "")[0]
     settings = Settings(steps, 1.0, "ddim", "seine", WINDOW, OVERLAP)  # guidance would only take longer
     start = torch.randn(WINDOW, 4, height // 8, width // 8, generator=torch.Generator().manual_seed(0))

@@ -38,6 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
     parser.add_argument("--cfg", type=float, default=SMALL_CFG, help=f"guidance (default {SMALL_CFG:g})")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="some of the parts (default: all)")
+    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="frames of the films of the last part")
     parser.add_argument("--plot", type=Path, help="also draw the drift, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
@@ -178,7 +179,7 @@ def measure_memory(arguments: argparse.Namespace, host: hosts.Host) -> dict[int,
     print("| frames | sampled | written while decoding | decoded at once | of it the frames themselves |")
     print("| --- | --- | --- | --- | --- |")
     result = {}
-    for frames in LENGTHS:
+    for frames in arguments.lengths:
         with tempfile.TemporaryDirectory(prefix="seine-memory-") as folder:
             size = {"width": 512, "height": 320, "steps": 2}
             result[frames] = in_host(arguments, host, Path(folder), task="memory", frames=frames, **size)
