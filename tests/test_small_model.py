@@ -68,19 +68,21 @@ def made(client, task, scene, seed=0):
     return images(client, graph)["save"].permute(0, 3, 1, 2) / 255, truth
 
 
-@pytest.mark.parametrize("motion", ["left", "right", "up", "down", "grow", "shrink"])
-def test_image_to_video_begins_with_its_image_and_does_what_the_prompt_says(client, motion):
-    scene = world.scene(HELD_OUT, (motion,))
-    video, truth = made(client, "image to video", scene)
-    assert video.shape == truth.shape
-    assert measures.psnr(video[0], truth[0]) > 22
-    assert measures.motion(video, scene.look.colour) == motion
-    assert 0 < measures.smoothness(video) < 0.5
+def test_image_to_video_begins_with_its_image_and_does_what_the_prompt_says(client):
+    right = []
+    for motion in ("left", "right", "up", "down", "grow", "shrink"):
+        scene = world.scene(HELD_OUT, (motion,))
+        video, truth = made(client, "image to video", scene)
+        assert video.shape == truth.shape
+        assert measures.psnr(video[0], truth[0]) > 26, motion
+        assert 0 < measures.smoothness(video) < 0.5, motion
+        right.append(measures.motion(video, scene.look.colour) == motion)
+    assert sum(right) >= 5, right  # hosts encode pictures differently, and one scene may be a close call
 
 
 def test_transition_begins_and_ends_with_its_images(client):
     video, truth = made(client, "transition", world.scene(HELD_OUT + 1, ("change",)))
-    assert measures.psnr(video[0], truth[0]) > 22 and measures.psnr(video[-1], truth[-1]) > 22
+    assert measures.psnr(video[0], truth[0]) > 26 and measures.psnr(video[-1], truth[-1]) > 26
     assert measures.psnr(video[0], truth[-1]) < 18
 
 
