@@ -1,7 +1,10 @@
-"""Draw how time and memory grow with frames and with pixels, from the JSON file that unet.py wrote.
+"""Draw how time and memory grow with frames and with pixels, from JSON files that unet.py wrote on one device.
 
-python benchmarks/unet.py --windows --frames 8 16 32 64 --json frames.json
-python benchmarks/growth.py frames.json growth.png
+    python benchmarks/unet.py --windows --frames 8 16 32 64 --json frames.json
+    python benchmarks/unet.py --sizes 128x128 256x256 512x320 --json pixels.json
+    python benchmarks/growth.py frames.json pixels.json growth.png
+
+A line is drawn wherever there is more than one number of frames, or more than one size.
 """
 
 from __future__ import annotations

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors.torch import load
 
 from tools.client import Client
 
 Graph = dict[str, dict[str, Any]]
 FRAMES, SIZE = 4, 64
+
+
+def uploaded(client: Client, name: str, picture: torch.Tensor) -> dict[str, Any]:
+    """A LoadImage node of a picture [3, H, W] of values from 0 to 1."""
+    file = io.BytesIO()
+    Image.fromarray(picture.mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()).save(file, "PNG")
+    return node("LoadImage", image=client.upload_image(name, file.getvalue()))
 
 
 def node(node_type: str, **inputs: Any) -> dict[str, Any]:

@@ -1,11 +1,8 @@
 """Films of the model the pack ships, told and continued by a server and judged as videos."""
 
-import io
-
 import torch
-from PIL import Image
 
-from tests.graphs import images, node
+from tests.graphs import images, node, uploaded
 from tools.model_files import SMALL_CFG, SMALL_MODEL
 from tools.small_model import measures, world
 from tools.small_model.recipe import HELD_OUT
@@ -20,10 +17,7 @@ def loaded_pictures(client, pictures):
     graph = {"model": node("SEINECheckpointLoader", model_name=SMALL_MODEL, base_name="bundled", weight_dtype="fp32")}
     source = None
     for index, picture in enumerate(pictures):
-        file = io.BytesIO()
-        Image.fromarray(picture.mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()).save(file, "PNG")
-        name = client.upload_image(f"film-{index}.png", file.getvalue())
-        graph[f"picture{index}"] = node("LoadImage", image=name)
+        graph[f"picture{index}"] = uploaded(client, f"film-{index}.png", picture)
         if source:
             graph[f"batch{index}"] = node("ImageBatch", image1=source, image2=[f"picture{index}", 0])
         source = [f"batch{index}" if source else f"picture{index}", 0]

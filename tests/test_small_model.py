@@ -1,15 +1,12 @@
 """The model the pack ships, as users get it: found by the loader, loaded by the host, and its videos judged."""
 
-import io
-
 import pytest
 import torch
-from PIL import Image
 
 from seine_model.base import TEXT_MODEL_PREFIX
 from seine_model.checkpoint import VAE_PREFIX, read_checkpoint, strip_prefix
 from tests.graphs import clip as clip_graph
-from tests.graphs import images, latents, node, sampled, saving
+from tests.graphs import images, latents, node, sampled, saving, uploaded
 from tools.model_files import SMALL_CFG, SMALL_MODEL
 from tools.small_model import autoencoder as vae
 from tools.small_model import measures, world
@@ -36,12 +33,6 @@ def test_loader_lists_it_without_any_set_up(client):
         assert SMALL_MODEL in (kind if isinstance(kind, list) else options[0]["options"])
 
 
-def upload(client, name, picture):
-    file = io.BytesIO()
-    Image.fromarray(picture.mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()).save(file, "PNG")
-    return client.upload_image(name, file.getvalue())
-
-
 def made(client, task, scene, seed=0):
     """A clip of the task's kind for the scene, [frames, 3, H, W], and the true one."""
     truth = world.render(scene)
@@ -54,8 +45,7 @@ def made(client, task, scene, seed=0):
     for key in ("mask", "clip"):
         graph[key]["inputs"] |= {"width": world.SIZE, "height": world.SIZE}
     for index, picture in enumerate(given):
-        name = upload(client, f"{task.replace(' ', '-')}-{index}.png", picture)
-        graph[f"image{index}"] = node("LoadImage", image=name)
+        graph[f"image{index}"] = uploaded(client, f"{task.replace(' ', '-')}-{index}.png", picture)
         graph["clip"]["inputs"]["keyframes"] = [f"image{index}", 0]
     if len(given) == 2:
         graph["both"] = node("ImageBatch", image1=["image0", 0], image2=["image1", 0])
@@ -100,7 +90,7 @@ def test_host_runs_the_vae_that_was_trained(client, bundle):
     picture = world.render(world.scene(HELD_OUT), frames=1)[0]
     graph = {
         "model": node("SEINECheckpointLoader", model_name=SMALL_MODEL, base_name="bundled", weight_dtype="fp32"),
-        "image": node("LoadImage", image=upload(client, "vae.png", picture)),
+        "image": uploaded(client, "vae.png", picture),
         "encode": node("VAEEncode", pixels=["image", 0], vae=["model", 2]),
         "decode": node("VAEDecode", samples=["encode", 0], vae=["model", 2]),
         "save": node("SaveImage", images=["decode", 0], filename_prefix="vae"),
