@@ -23,7 +23,7 @@ from tools.train import SMALL
 
 MOTIONS = ("left", "right", "up", "down", "grow", "shrink")
 TASKS = ("image to video", "transition", "text to video")
-DEFAULT = {"sampler_name": "ddim", "scheduler": "seine", "steps": 50}
+DEFAULT = {"sampler_name": "ddim", "scheduler": "seine", "steps": 25}
 SAMPLERS = (
     {"sampler_name": "seine_ddpm", "scheduler": "seine", "steps": 250},
     DEFAULT,

@@ -3,43 +3,21 @@ from __future__ import annotations
 import torch
 from comfy_api.v0_0_2 import io
 
-from ..comfy_adapter import sampling
 from ..comfy_adapter.extending import DIRECTIONS, clip_latents, extend
 from ..comfy_adapter.film import Settings
 from ..comfy_adapter.keyframes import check_size
 from ..comfy_adapter.storytelling import tell
 from ..seine_model.preprocessing import RESIZE_MODES
+from .sampling_inputs import sampling_inputs
 
 
-def _sampling_inputs() -> list:
-    """What every window is sampled with; the same in all film nodes."""
+def _window_inputs() -> list:
+    """How every window is sampled, and how long it is."""
     return [
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate="fixed",  # a new seed would make everything anew
-            tooltip="The noise the film grows from; the same seed gives the same film.",
-        ),
-        io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Denoising steps of every window: 25 to 50."),
-        io.Float.Input(
-            "cfg",
-            default=8.0,
-            min=0.0,
-            max=100.0,
-            step=0.1,
-            round=0.01,
-            tooltip="How strongly the prompt is followed; 8 is the official value, 1 is without negative.",
-        ),
-        io.Combo.Input(
-            "sampler_name", options=sampling.sampler_names(), default="ddim", tooltip="As in SEINE KSampler."
-        ),
-        io.Combo.Input(
-            "scheduler",
-            options=sampling.scheduler_names(),
-            default=sampling.SEINE_SCHEDULER,
-            tooltip="As in SEINE KSampler; seine is the official one.",
+        *sampling_inputs(
+            "film",
+            seed_after_run="fixed",  # a new seed would make everything anew
+            steps_tooltip="Denoising steps of every window: 25 with ddim, 250 with seine_ddpm.",
         ),
         io.Int.Input(
             "window",
@@ -86,7 +64,7 @@ class SEINEExtendVideo(io.ComfyNode):
                     ),
                 ),
                 io.Int.Input("frames", default=32, min=1, max=100000, tooltip="How many frames to make."),
-                *_sampling_inputs(),
+                *_window_inputs(),
                 io.Latent.Input("latent", optional=True, tooltip="The clip, frames as batch, as sampled."),
                 io.Image.Input("images", optional=True, tooltip="The clip as images, where there is no latent of it."),
                 io.Latent.Input("next_latent", optional=True, tooltip="Only for between: the clip after the gap."),
@@ -179,7 +157,7 @@ class SEINEStory(io.ComfyNode):
                     default="crop",
                     tooltip="How images of another size fit: stretch, crop the sides, or pad with black bars.",
                 ),
-                *_sampling_inputs(),
+                *_window_inputs(),
             ],
             outputs=[
                 io.Latent.Output(display_name="film", tooltip="All frames, as batch."),

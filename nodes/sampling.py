@@ -4,6 +4,7 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter import guidance, sampling
+from .sampling_inputs import DEFAULT_STEPS, sampling_inputs
 
 _DENOISE_TOOLTIP = "1 makes a new clip; less starts from the latent and changes it that much."
 
@@ -25,40 +26,8 @@ class SEINEKSampler(io.ComfyNode):
                 io.Conditioning.Input("positive", tooltip="From SEINE Image to Video, or a prompt alone."),
                 io.Conditioning.Input("negative", tooltip="From the same node as positive."),
                 io.Latent.Input("latent_image", tooltip="Frames as batch, from SEINE Image to Video."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="The noise the clip grows from; the same seed gives the same clip.",
-                ),
-                io.Int.Input(
-                    "steps", default=50, min=1, max=1000, tooltip="Denoising steps: 25 to 50; 250 for seine_ddpm."
-                ),
-                io.Float.Input(
-                    "cfg",
-                    default=8.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="How strongly the prompt is followed; 8 is the official value, 1 is without negative.",
-                ),
-                io.Combo.Input(
-                    "sampler_name",
-                    options=sampling.sampler_names(),
-                    default="ddim",
-                    tooltip="seine_ddpm is the official one; ddim, the official alternative, needs fewer steps.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=sampling.scheduler_names(),
-                    default=sampling.SEINE_SCHEDULER,
-                    tooltip=(
-                        "seine: the official timesteps. normal is close to them; simple, ddim_uniform and "
-                        "sgm_uniform skip the last timestep and are not recommended."
-                    ),
+                *sampling_inputs(
+                    "clip", seed_after_run=True, steps_tooltip="Denoising steps: 25 with ddim, 250 with seine_ddpm."
                 ),
                 io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip=_DENOISE_TOOLTIP),
                 io.Mask.Input(
@@ -118,7 +87,7 @@ class SEINEScheduler(io.ComfyNode):
                 io.Model.Input("model", tooltip="SEINE."),
                 io.Int.Input(
                     "steps",
-                    default=50,
+                    default=DEFAULT_STEPS,
                     min=2,
                     max=1000,
                     tooltip="Denoising steps; first and last timestep are always among them.",

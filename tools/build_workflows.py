@@ -74,7 +74,7 @@ def _clip(
                 "negative": ("clip", 1),
                 "latent_image": ("clip", 2),
                 "seed": 1,
-                "steps": 50,
+                "steps": 25,
                 "cfg": cfg,
                 "sampler_name": "ddim",
                 "scheduler": "seine",

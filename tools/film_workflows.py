@@ -34,7 +34,7 @@ def settings(frames_per_window: int = 16, overlap: int = 3) -> dict[str, Any]:
     """What the film nodes sample with."""
     return {
         "seed": 1,
-        "steps": 50,
+        "steps": 25,
         "cfg": 8.0,
         "sampler_name": "ddim",
         "scheduler": "seine",
