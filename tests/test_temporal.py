@@ -59,3 +59,23 @@ def test_attention_with_the_published_geometry(frames):
         out = attention(reference[f"in_f{frames}"].unsqueeze(0), positions(frames))[0]
     assert torch.equal(bias, reference[f"bias_f{frames}"])
     assert golden.largest(out, reference[f"out_f{frames}"]) < 1e-5
+
+
+def test_more_pixels_than_a_device_takes_at_once_are_attended_to_in_parts(monkeypatch):
+    torch.manual_seed(0)
+    rotary = RotaryEmbedding()
+    rotary.freqs.data = rotary_frequencies()
+    attention = TemporalAttention(64, 2, rotary)
+    x = torch.randn(2, 7, 5, 64)
+    whole = attention(x, positions(5))
+    rows = []
+    plain = torch.nn.functional.scaled_dot_product_attention
+
+    def counted(q, *others, **options):
+        rows.append(len(q))
+        return plain(q, *others, **options)
+
+    monkeypatch.setattr("seine_model.temporal.MOST_PIXELS", 4)
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", counted)
+    assert torch.allclose(attention(x, positions(5)), whole, atol=1e-6)
+    assert rows == [4, 4, 4, 2]
