@@ -228,4 +228,4 @@ def _identifier(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(from_host.write(FOLDER, files, Path(__file__)))
+    sys.exit(from_host.write(FOLDER, files, Path(__file__), __doc__))

@@ -233,4 +233,4 @@ def files(object_info: dict[str, Any]) -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(from_host.write(FOLDER, files, Path(__file__)))
+    sys.exit(from_host.write(FOLDER, files, Path(__file__), __doc__))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,12 @@ from typing import Any
 from tools import environment
 
 
-def write(folder: Path, make: Callable[[dict[str, Any]], dict[Path, str]], script: Path) -> int:
-    """Write to `folder` what `make` makes of the host's nodes; `script` is what was started. Returns an exit code."""
+def write(folder: Path, make: Callable[[dict[str, Any]], dict[Path, str]], script: Path, about: str) -> int:
+    """Write to `folder` what `make` makes of the host's nodes; `script` is what was started. Returns an exit code.
+
+    `about` is shown for --help.
+    """
+    argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     code = environment.enter(script, "client")
     if code is not None:
         return code
