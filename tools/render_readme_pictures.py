@@ -131,7 +131,7 @@ def graphs(address: str, names: list[str]) -> None:
                 "() => { window.seen = 0; app.api.addEventListener('b_preview_with_metadata', () => window.seen++);"
                 " app.queuePrompt(0) }"
             )
-            page.wait_for_function("() => window.seen >= 40", timeout=60_000)
+            page.wait_for_function("() => window.seen >= 16", timeout=60_000)
             keep(page.screenshot(clip=area), "running")
 
 
