@@ -6,8 +6,9 @@ import inspect
 import math
 from typing import Any
 
+import comfy.cli_args
 import torch
-from comfy.ldm.modules.attention import optimized_attention
+from comfy.ldm.modules.attention import attention_pytorch, attention_sub_quad, optimized_attention
 from torch import Tensor
 
 from ..seine_model.config import SeineConfig
@@ -25,7 +26,8 @@ _TAKES_OPTIONS = any(
     parameter.kind is inspect.Parameter.VAR_KEYWORD
     for parameter in inspect.signature(optimized_attention).parameters.values()
 )
-
+_NONE_CHOSEN = optimized_attention is attention_sub_quad and not comfy.cli_args.args.use_quad_cross_attention
+"""The host then has its slowest, which saves memory on GPUs it does not know."""
 
 TOO_LARGE = (
     "Out of memory for one clip of {frames} frames of {width}x{height}: lower width and height or frames (Context "
@@ -34,10 +36,14 @@ TOO_LARGE = (
 
 
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict | None = None) -> Tensor:
-    """The attention the user of this host chose (xformers, SageAttention, flash, PyTorch's, sub-quadratic …)."""
+    """The attention the user of this host chose (xformers, SageAttention, flash, PyTorch's, sub-quadratic …).
+
+    PyTorch's on the CPU where none was chosen: three times as fast there as what the host falls back to.
+    """
+    attention = attention_pytorch if _NONE_CHOSEN and q.device.type == "cpu" else optimized_attention
     if _TAKES_OPTIONS:
-        return optimized_attention(q, k, v, heads, transformer_options=transformer_options or {})
-    return optimized_attention(q, k, v, heads)
+        return attention(q, k, v, heads, transformer_options=transformer_options or {})
+    return attention(q, k, v, heads)
 
 
 class HostUNet(SeineUNet3D):
