@@ -113,8 +113,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
         if "weight_dtype" in inspect.signature(management.unet_dtype).parameters:
             options["weight_dtype"] = weights["conv_in.weight"].dtype
         weight_dtype = management.unet_dtype(**options)
-    cast_dtype = management.unet_manual_cast(weight_dtype, load_device, supported)
-    model_config.set_inference_dtype(weight_dtype, cast_dtype)
+    model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, load_device, supported))
     gray = json.loads(metadata[GRAY_LATENT_KEY]) if GRAY_LATENT_KEY in metadata else SD1_MID_GRAY
     latent_rgb = json.loads(metadata[LATENT_RGB_KEY]) if LATENT_RGB_KEY in metadata else None
     found = file.path.stat()
@@ -131,6 +130,21 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     model.load_model_weights(exact_rotary_frequencies(weights), "", **assign)
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
+
+
+def _cast_dtype(weight_dtype: torch.dtype, device: torch.device, supported: list[torch.dtype]) -> torch.dtype | None:
+    """What weights are cast to where they are used; None where they are computed with as they are stored.
+
+    The host takes every CPU for slow in bfloat16. With the instructions for it, bf16 takes half the time of fp32.
+    """
+    if weight_dtype == torch.bfloat16 and management.is_device_cpu(device) and cpu_has_bfloat16():
+        return None
+    return management.unet_manual_cast(weight_dtype, device, supported)
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16, as far as this PyTorch can tell."""
+    return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
 def _read_base_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -238,15 +238,6 @@ def mask_from_latent(fixture: Fixture) -> dict[str, float]:
     }
 
 
-def weight_dtypes(fixture: Fixture) -> dict[str, float]:
-    exact = fixture.sample(loading.load_model(fixture.path, torch.float32))
-    scale = float(exact.std())
-    return {
-        name: float((fixture.sample(loading.load_model(fixture.path, dtype)) - exact).std()) / scale
-        for name, dtype in loading.WEIGHT_DTYPES.items()
-    }
-
-
 def schedules(fixture: Fixture) -> dict[str, Any]:
     sampling_of = fixture.model.model.model_sampling
     sigmas = sampling.seine_sigmas(fixture.model, 10)
@@ -319,7 +310,7 @@ def errors(fixture: Fixture) -> dict[str, str]:
 CHECKS: dict[str, Callable[[Fixture], dict[str, Any]]] = {
     check.__name__: check
     for check in (
-        *(repeats, two_videos, guidance_halves, lora, patches, control, mask_from_latent, weight_dtypes),
+        *(repeats, two_videos, guidance_halves, lora, patches, control, mask_from_latent),
         *(schedules, second_pass, errors),
     )
 }
