@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy
 import torch
 from PIL import Image
 from safetensors.torch import load
@@ -98,11 +99,6 @@ def latents(client: Client, graph: Graph, on_progress=None) -> dict[str, torch.T
 
 def images(client: Client, graph: Graph) -> dict[str, torch.Tensor]:
     """Run the graph; the saved pictures ``[n, H, W, 3]``, uint8, by the id of the node that saved them."""
-    import io
-
-    import numpy
-    from PIL import Image
-
     outputs = client.run(graph)
     pictures: dict[str, list[torch.Tensor]] = {}
     for file in client.files(outputs):
@@ -111,3 +107,12 @@ def images(client: Client, graph: Graph) -> dict[str, torch.Tensor]:
         picture = Image.open(io.BytesIO(client.fetch(file))).convert("RGB")
         pictures.setdefault(file.node_id, []).append(torch.from_numpy(numpy.array(picture)))
     return {node_id: torch.stack(stack) for node_id, stack in pictures.items()}
+
+
+def video_frames(client: Client, graph: Graph, source: list) -> torch.Tensor:
+    """Latents of `source` decoded by the graph's "model": [frames, 3, H, W] of values from 0 to 1."""
+    graph["decode"] = node(
+        "SEINEVAEDecode", samples=source, vae=["model", 2], frames_at_a_time=16, tiled=False, tile_size=512
+    )
+    graph["save"] = node("SaveImage", images=["decode", 0], filename_prefix="frames")
+    return images(client, graph)["save"].permute(0, 3, 1, 2) / 255

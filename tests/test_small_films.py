@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.graphs import images, node, uploaded
+from tests.graphs import node, uploaded, video_frames
 from tools.model_files import SMALL_CFG, SMALL_MODEL
 from tools.small_model import measures, world
 from tools.small_model.recipe import HELD_OUT
@@ -22,14 +22,6 @@ def loaded_pictures(client, pictures):
             graph[f"batch{index}"] = node("ImageBatch", image1=source, image2=[f"picture{index}", 0])
         source = [f"batch{index}" if source else f"picture{index}", 0]
     return graph, source
-
-
-def frames_of(client, graph, source):
-    graph["decode"] = node(
-        "SEINEVAEDecode", samples=source, vae=["model", 2], frames_at_a_time=16, tiled=False, tile_size=512
-    )
-    graph["save"] = node("SaveImage", images=["decode", 0], filename_prefix="film")
-    return images(client, graph)["save"].permute(0, 3, 1, 2) / 255
 
 
 def test_a_story_shows_its_pictures_exactly_at_their_frames(client):
@@ -53,7 +45,7 @@ def test_a_story_shows_its_pictures_exactly_at_their_frames(client):
         **SAMPLING,
         **WINDOWS,
     )
-    film = frames_of(client, graph, ["story", 0])
+    film = video_frames(client, graph, ["story", 0])
     assert len(film) == 4 * SHOT + 3 * TRANSITION
     for index, picture in enumerate(pictures):
         quality = [measures.psnr(frame, picture) for frame in film]
@@ -83,7 +75,7 @@ def test_a_continued_clip_does_not_jump(client):
         **SAMPLING,
         **(WINDOWS | {"overlap": 1}),
     )
-    film = frames_of(client, graph, ["film", 0])
+    film = video_frames(client, graph, ["film", 0])
     assert len(film) == 42
     assert measures.psnr(film[0], picture[0]) > 29
     assert measures.seam_ratio(film[None], [16, 31]) < 1.3

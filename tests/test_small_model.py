@@ -6,7 +6,7 @@ import torch
 from seine_model.base import TEXT_MODEL_PREFIX
 from seine_model.checkpoint import VAE_PREFIX, read_checkpoint, strip_prefix
 from tests.graphs import clip as clip_graph
-from tests.graphs import images, latents, node, sampled, saving, uploaded
+from tests.graphs import images, latents, node, sampled, saving, uploaded, video_frames
 from tools.model_files import SMALL_CFG, SMALL_MODEL
 from tools.small_model import autoencoder as vae
 from tools.small_model import measures, world
@@ -51,11 +51,7 @@ def made(client, task, scene, seed=0):
         graph["both"] = node("ImageBatch", image1=["image0", 0], image2=["image1", 0])
         graph["clip"]["inputs"]["keyframes"] = ["both", 0]
     graph = sampled(graph, steps=STEPS, cfg=SMALL_CFG, seed=seed)
-    graph["decode"] = node(
-        "SEINEVAEDecode", samples=["sample", 0], vae=["model", 2], frames_at_a_time=16, tiled=False, tile_size=512
-    )
-    graph["save"] = node("SaveImage", images=["decode", 0], filename_prefix="small")
-    return images(client, graph)["save"].permute(0, 3, 1, 2) / 255, truth
+    return video_frames(client, graph, ["sample", 0]), truth
 
 
 def test_image_to_video_begins_with_its_image_and_does_what_the_prompt_says(client):
