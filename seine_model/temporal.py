@@ -34,11 +34,14 @@ def relative_position_buckets(frames: int, device: torch.device | str | None = N
     half = NUM_BUCKETS // 2
     exact = half // 2
     distance = offset.abs()
-    scale = (half - exact) / math.log(MAX_DISTANCE / exact)
-    # A table of Python doubles: distance 16 lies exactly on a boundary, where float32 logarithms may round either way.
-    coarse = [exact + int(scale * math.log(d / exact) + 1e-9) for d in range(exact, frames)]
-    table = torch.tensor([*range(min(exact, frames)), *coarse], device=device).clamp_(max=half - 1)
-    return table[distance] + half * (offset < 0)
+    # Compared with numbers, since a table would be copied to the device, and waited for, in every forward. Computed in
+    # doubles: distance 16 lies exactly on a boundary, where float32 logarithms may round either way.
+    coarse = half - exact
+    starts = [math.ceil(exact * (MAX_DISTANCE / exact) ** (i / coarse) - 1e-9) for i in range(1, coarse)]
+    buckets = distance.clamp(max=exact)
+    for start in starts:
+        buckets = buckets + (distance >= start)
+    return buckets + half * (offset < 0)
 
 
 @dataclass(frozen=True)

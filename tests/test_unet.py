@@ -149,3 +149,18 @@ def test_compiles_as_one_graph():
     compiled = torch.compile(golden.unet("tiny_a"), fullgraph=True, backend="eager")
     out = compiled(case["sample"], case["timestep"], case["encoder_hidden_states"])
     assert golden.largest(out, case["output"]) <= 1e-5
+
+
+@torch.no_grad()
+def test_no_forward_waits_for_values_from_the_host():
+    """Tensors made of Python values are copied to the device and waited for, and keep a graph off CUDA's own graphs."""
+    constants = []
+
+    def look(graph, inputs):
+        constants.extend(node.target for node in graph.graph.nodes if node.target is torch.tensor)
+        constants.extend(name for name, _ in graph.named_buffers() if "constant" in name)
+        return graph
+
+    case = golden.cases("tiny_a_forward")["f4_15x35"]
+    torch.compile(golden.unet("tiny_a"), backend=look)(case["sample"], case["timestep"], case["encoder_hidden_states"])
+    assert constants == []
