@@ -168,6 +168,10 @@ class Client:
             return json.loads(self._request("/object_info"))
         return json.loads(self._request(f"/object_info/{urllib.parse.quote(node_type)}")).get(node_type, {})
 
+    def system_stats(self) -> dict[str, Any]:
+        """What the server says of itself and its devices."""
+        return json.loads(self._request("/system_stats"))
+
     def templates(self) -> dict[str, list[str]]:
         """Names of the workflows each pack shows in the template browser."""
         return json.loads(self._request("/api/workflow_templates"))

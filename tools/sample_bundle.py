@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seine_model import SeineConfig, SeineUNet3D
-from seine_model.checkpoint import ROTARY_KEY, stored_dtype
+from seine_model.base import TEXT_MODEL_PREFIX
+from seine_model.checkpoint import ROTARY_KEY, UNET_PREFIX, VAE_PREFIX, stored_dtype
 
 SMALL = SeineConfig(
     block_out_channels=(32, 64, 64, 64),
@@ -42,20 +43,27 @@ WIDTH = 64
 
 
 def sample_bundle(
-    file: Path, config: SeineConfig = SMALL, seed: int = 0, dtype: torch.dtype = torch.float16, unet_only: bool = False
+    file: Path,
+    config: SeineConfig = SMALL,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float16,
+    unet_only: bool = False,
+    text_layers: int = TEXT_LAYERS,
+    vae_shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Path:
     """Write the checkpoint and return its path; the same arguments give the same file.
 
-    The text encoder is as wide as `config.cross_attention_dim`, a multiple of 64.
+    The text encoder is as wide as `config.cross_attention_dim`, a multiple of 64. `vae_shapes`: of the weights of
+    another VAE than a TAESD, which are then random.
     """
     generator = torch.Generator().manual_seed(seed)
-    tensors = {f"model.diffusion_model.{key}": value for key, value in sample_unet(config, generator).items()}
+    tensors = {f"{UNET_PREFIX}{key}": value for key, value in sample_unet(config, generator).items()}
     metadata = {"seine_config": json.dumps(config.to_dict())}
     if not unet_only:
-        for key, value in sample_text_encoder(config.cross_attention_dim, generator).items():
-            tensors[f"cond_stage_model.transformer.{key}"] = value
-        for key, value in sample_vae().items():
-            tensors[f"first_stage_model.{key}"] = value
+        text_encoder = sample_text_encoder(config.cross_attention_dim, generator, text_layers)
+        tensors |= {f"{TEXT_MODEL_PREFIX}{key}": value for key, value in text_encoder.items()}
+        vae = {key: _random(key, shape, generator) for key, shape in (vae_shapes or {}).items()} or sample_vae()
+        tensors |= {f"{VAE_PREFIX}{key}": value for key, value in vae.items()}
     stored = {key: value.to(stored_dtype(key, value, dtype)).contiguous() for key, value in tensors.items()}
     save_file(stored, file, metadata)
     return file
@@ -92,13 +100,15 @@ def sample_unet(config: SeineConfig = SMALL, generator: torch.Generator | None =
     return weights
 
 
-def sample_text_encoder(width: int = 64, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-    """Random weights of a CLIP text encoder of two layers under its usual names, float32."""
+def sample_text_encoder(
+    width: int = 64, generator: torch.Generator | None = None, layers: int = TEXT_LAYERS
+) -> dict[str, Tensor]:
+    """Random weights of a CLIP text encoder under its usual names, float32."""
     shapes: dict[str, tuple[int, ...]] = {
         "text_model.embeddings.token_embedding.weight": (VOCABULARY, width),
         "text_model.embeddings.position_embedding.weight": (POSITIONS, width),
     }
-    for layer in range(TEXT_LAYERS):
+    for layer in range(layers):
         prefix = f"text_model.encoder.layers.{layer}."
         linear = {f"self_attn.{name}_proj": (width, width) for name in "qkv"} | {"self_attn.out_proj": (width, width)}
         linear |= {"mlp.fc1": (4 * width, width), "mlp.fc2": (width, 4 * width)}
@@ -160,7 +170,7 @@ def _taesd_shapes(layer: object) -> Iterator[tuple[str, tuple[int, ...]]]:
 _TABLES = ("token_embedding.weight", "position_embedding.weight", "relative_attention_bias.weight")
 
 
-def _random(key: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+def _random(key: str, shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
     if key.endswith(ROTARY_KEY):
         return 10000.0 ** (-torch.arange(shape[0], dtype=torch.float32) / shape[0])
     if len(shape) == 1:
