@@ -39,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=3, help="clips to time, after one that loads (default 3)")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
     parser.add_argument("--json", type=Path, help="also write every number")
-    parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
+    parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     arguments = parser.parse_args()
     if arguments.checkpoint and not arguments.checkpoint.is_file():
         parser.error(f"--checkpoint: there is no {arguments.checkpoint}")
@@ -53,7 +53,7 @@ def main() -> int:
     code = environment.enter(Path(__file__), "client", "torch")
     if code is not None:
         return code
-    host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+    host = hosts.find(arguments.host)
     with tempfile.TemporaryDirectory(prefix="seine-clip-") as name:
         folder = Path(name)
         file = arguments.checkpoint or made_up_bundle(folder / "full_size.safetensors", host)

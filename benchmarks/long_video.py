@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="frames of the films of the last part")
     parser.add_argument("--plot", type=Path, help="also draw the drift, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
-    parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
+    parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     return parser.parse_args()
 
 
@@ -50,7 +50,7 @@ def main() -> int:
     code = environment.enter(Path(__file__), "client", "torch", "training")
     if code is not None:
         return code
-    host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+    host = hosts.find(arguments.host)
     measures = {"films": measure_films, "story": measure_story, "memory": measure_memory}
     numbers = {name: measures[name](arguments, host) for name in PARTS if name in arguments.only}
     if arguments.json:

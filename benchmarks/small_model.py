@@ -52,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=TABLES, nargs="+", help="some of the tables only")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
-    parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
+    parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     arguments = parser.parse_args()
     if not arguments.model.is_file():
         parser.error(f"--model: there is no {arguments.model}; tools/train.py small makes one")
@@ -64,7 +64,7 @@ def main() -> int:
     code = environment.enter(Path(__file__), "client", "torch", "training")
     if code is not None:
         return code
-    host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+    host = hosts.find(arguments.host)
     with tempfile.TemporaryDirectory(prefix="seine-quality-") as folder:
         results, rows = measure(arguments, host, Path(folder))
         report(results, arguments.json)

@@ -15,6 +15,7 @@ from seine_model.checkpoint import (
 from seine_model.conversion import convert
 from tests.graphs import clip, latents, node, sampled
 from tools.client import ExecutionFailed
+from tools.server import REPOSITORY
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +121,8 @@ def test_saved_checkpoint_is_a_bundle_again(client, server):
 
 
 def test_stable_diffusion_s_text_encoder_and_vae_are_the_host_s_own(run_in_host, tmp_path):
-    facts = run_in_host("stable_diffusion.py", folder=str(tmp_path))
+    shapes = run_in_host(REPOSITORY / "benchmarks" / "vae_in_host.py")
+    facts = run_in_host("stable_diffusion.py", folder=str(tmp_path), vae_shapes=shapes)
     assert facts["text"] == [1, 77, 768]
     assert facts["text spread"] > 0.1
     assert facts["text difference"] <= 1e-5

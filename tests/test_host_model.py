@@ -66,8 +66,8 @@ def test_a_mask_on_the_sampler_keeps_the_latent_s_frames(facts):
     assert kept["half denoised"] > VISIBLE
 
 
-def test_the_schedule_is_part_of_the_model(facts):
-    schedules = facts["schedules"]
+def test_the_schedule_is_part_of_the_model(run_in_host):
+    schedules = run_in_host("schedules.py")
     assert schedules["sigma max"] == pytest.approx(157.407, abs=1e-3)
     assert schedules["sigma min"] == pytest.approx(0.0100005, abs=1e-6)
     assert schedules["timesteps"] == [999, 888, 777, 666, 555, 444, 333, 222, 111, 0]

@@ -68,7 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--base", type=Path, help="SD 1.4 file or diffusers folder, for a checkpoint without VAE and CLIP"
     )
-    parser.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to run in")
+    parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
     parser.add_argument("--frames", type=int, default=16, help="frames per clip (default 16)")
     for side, size in (("width", 256), ("height", 160)):
@@ -104,7 +104,7 @@ def main() -> int:
 
 
 def make_clips(arguments: argparse.Namespace, started: float) -> int:
-    host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+    host = hosts.find(arguments.host)
     python = host.prepare()
     say(f"ComfyUI: {host.describe()}")
     cpu = arguments.device == "cpu" or not sees_gpu(host, python)

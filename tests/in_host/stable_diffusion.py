@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import comfy.ldm.models.autoencoder
 import comfy.sd
 import comfy.sd1_clip
 import torch
@@ -14,34 +14,25 @@ from comfyui_seine.seine_model import SeineConfig, SeineUNet3D
 from safetensors.torch import save_file
 
 PROMPT = "a (red:1.3) ball moves left over a green field"
-VAE_SHAPE = {
-    "double_z": True,
-    "z_channels": 4,
-    "resolution": 256,
-    "in_channels": 3,
-    "out_ch": 3,
-    "ch": 128,
-    "ch_mult": [1, 2, 4, 4],
-    "num_res_blocks": 2,
-    "attn_resolutions": [],
-    "dropout": 0.0,
-}
 
 
-def main(folder: str) -> dict[str, Any]:
+def main(folder: str, vae_shapes: dict[str, list[int]]) -> dict[str, Any]:
     files.register_folder()
     generator = torch.Generator().manual_seed(0)
 
-    def made_up(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    def made_up(shapes: dict[str, Sequence[int]]) -> dict[str, torch.Tensor]:
         return {
-            key: torch.randn(value.shape, generator=generator).mul_(0.02).add_(float("norm" in key and "weight" in key))
-            for key, value in module.state_dict().items()
+            key: torch.randn(shape, generator=generator).mul_(0.02).add_(float("norm" in key and "weight" in key))
+            for key, shape in shapes.items()
             if key != "logit_scale"
         }
 
-    encoder = made_up(comfy.sd1_clip.SDClipModel())
+    def shapes_of(module: torch.nn.Module) -> dict[str, Sequence[int]]:
+        return {key: value.shape for key, value in module.state_dict().items()}
+
+    encoder = made_up(shapes_of(comfy.sd1_clip.SDClipModel()))
     text = {k.removeprefix("transformer."): v for k, v in encoder.items() if "text_model." in k and "_ids" not in k}
-    vae = made_up(comfy.ldm.models.autoencoder.AutoencoderKL(ddconfig=VAE_SHAPE, embed_dim=4))
+    vae = made_up(vae_shapes)
     alone = Path(folder) / "text_encoder.safetensors"
     base = Path(folder) / "sd.safetensors"
     save_file(text, alone)
@@ -49,7 +40,7 @@ def main(folder: str) -> dict[str, Any]:
     save_file(prefixed | {f"first_stage_model.{key}": value for key, value in vae.items()}, base)
 
     small = SeineConfig(block_out_channels=(32, 32, 32, 32), layers_per_block=1, attention_head_dim=1)
-    unet = {key: value.clone() for key, value in made_up(SeineUNet3D(small)).items()}
+    unet = {key: value.clone() for key, value in made_up(shapes_of(SeineUNet3D(small))).items()}
     torch.save({"ema": unet}, Path(folder) / "seine.pt")
     _model, clip, loaded_vae = loading.load_bundle(Path(folder) / "seine.pt", base)
     theirs = comfy.sd.load_clip([str(alone)], embedding_directory=None)
