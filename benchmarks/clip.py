@@ -16,10 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import environment, hosts, workflow_graph
-from tools.client import Client, Progress
 from tools.demo import sees_gpu
-from tools.server import ComfyServer, run_in_host
+from tools.hosting import environment, hosts, workflow_graph
+from tools.hosting.client import Client, Progress
+from tools.hosting.server import ComfyServer, run_in_host
 
 STAGES = ("text", "sampling", "decoding", "saving")
 BEGINS = {"SEINEKSampler": "sampling", "SEINEVAEDecode": "decoding"}
@@ -61,7 +61,7 @@ def main() -> int:
         with ComfyServer(host, folder / "base", {"seine": [file.resolve()]}, cpu=cpu) as server:
             device = server.client.system_stats()["devices"][0]["name"]
             first, *timed = (
-                time_clip(server.client, graph_of(server.client, file.name, arguments, number))
+                time_clip(server.client, graph_of(file.name, arguments, number))
                 for number in range(arguments.clips + 1)
             )
     report(arguments, f"{host.describe()}, {device}", first, timed)
@@ -71,20 +71,19 @@ def main() -> int:
 def made_up_bundle(file: Path, host: hosts.Host) -> Path:
     """A bundle of full size in half precision with made-up weights."""
     from seine_model import SeineConfig
-    from tools.sample_bundle import sample_bundle
+    from tools.hosting.sample_bundle import sample_bundle
 
     shapes = run_in_host(host, file.parent / "base", Path(__file__).with_name("vae_in_host.py"))
     return sample_bundle(file, SeineConfig(), text_layers=TEXT_LAYERS, vae_shapes=shapes)
 
 
-def graph_of(client: Client, model: str, arguments: argparse.Namespace, number: int) -> workflow_graph.Graph:
+def graph_of(model: str, arguments: argparse.Namespace, number: int) -> workflow_graph.Graph:
     """The workflow, with words and seed of its own for each clip, so that nothing of it is left from the one before."""
     changes = {name: getattr(arguments, name) for name in ("width", "height", "frames", "weight_dtype")}
     if arguments.steps:
         changes["steps"] = arguments.steps
     graph = workflow_graph.with_prompt(workflow_graph.load("text_to_video"), f"clip number {number} of a lake")
-    graph = workflow_graph.with_inputs(graph, model_name=model, base_name="bundled", seed=number, **changes)
-    return workflow_graph.for_older_hosts(graph, client.object_info())
+    return workflow_graph.with_inputs(graph, model_name=model, base_name="bundled", seed=number, **changes)
 
 
 def time_clip(client: Client, graph: workflow_graph.Graph) -> dict[str, float]:

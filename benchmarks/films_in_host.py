@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from comfyui_seine.comfy_adapter import files, video
 from comfyui_seine.comfy_adapter.decoding import decode_frames
-from comfyui_seine.comfy_adapter.extending import clip_latents, extend
-from comfyui_seine.comfy_adapter.film import Settings
-from comfyui_seine.comfy_adapter.storytelling import tell
+from comfyui_seine.comfy_adapter.films.extending import clip_latents, extend
+from comfyui_seine.comfy_adapter.films.film import Settings
+from comfyui_seine.comfy_adapter.films.storytelling import tell
 from comfyui_seine.nodes.loaders import SEINECheckpointLoader
 from safetensors.torch import load_file, save_file
 from torch import Tensor

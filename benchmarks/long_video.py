@@ -16,8 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import environment, hosts
-from tools.model_files import SMALL_CFG
+from tools.hosting import environment, hosts
+from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
 
 MOTIONS, MOVING = ("spin", "still"), ("left", "right", "grow", "shrink")
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def in_host(arguments: argparse.Namespace, host: hosts.Host, folder: Path, **keywords: Any) -> Any:
-    from tools.server import prepare_base, run_in_host
+    from tools.hosting.server import prepare_base, run_in_host
 
     prepare_base(folder / "base", {"seine": [arguments.model.resolve()]})
     script = Path(__file__).with_name("films_in_host.py")
@@ -70,8 +70,8 @@ def measure_films(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, 
     import torch
     from safetensors.torch import load_file, save_file
 
-    from tools.small_model import measures, world
-    from tools.small_model.recipe import HELD_OUT
+    from tools.training.small_model import measures, world
+    from tools.training.small_model.recipe import HELD_OUT
 
     scenes = [world.scene(HELD_OUT + index, MOTIONS) for index in range(arguments.scenes)]
     with tempfile.TemporaryDirectory(prefix="seine-films-") as name:
@@ -120,8 +120,8 @@ def measure_story(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, 
     import torch
     from safetensors.torch import load_file, save_file
 
-    from tools.small_model import measures, world
-    from tools.small_model.recipe import HELD_OUT
+    from tools.training.small_model import measures, world
+    from tools.training.small_model.recipe import HELD_OUT
 
     scenes = [world.scene(HELD_OUT + index, MOVING) for index in range(SHOTS)]
     names = [" over ".join(scene.look.words()) for scene in scenes]

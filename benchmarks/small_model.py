@@ -1,7 +1,7 @@
 """Quality of the small model the pack ships, on held-out scenes of its world: `python benchmarks/small_model.py`.
 
 Clips are made by the pack's nodes in a real ComfyUI and measured by plain image processing, see measures.py in
-tools/small_model. Prints the tables that docs/small_model.md records.
+tools/training/small_model. Prints the tables that docs/small_model.md records.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import environment, hosts
-from tools.model_files import SMALL_CFG
+from tools.hosting import environment, hosts
+from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
 
 MOTIONS = ("left", "right", "up", "down", "grow", "shrink")
@@ -69,7 +69,7 @@ def main() -> int:
         results, rows = measure(arguments, host, Path(folder))
         report(results, arguments.json)
         if arguments.sheet:
-            from tools.small_model.sheet import contact_sheet
+            from tools.training.small_model.sheet import contact_sheet
 
             contact_sheet(rows, arguments.sheet)
     return 0
@@ -143,10 +143,10 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
     """Each run with its result, and the rows of a contact sheet."""
     from safetensors.torch import load_file, save_file
 
-    from tools.server import prepare_base, run_in_host
-    from tools.small_model import measures, world
-    from tools.small_model.recipe import HELD_OUT
-    from tools.small_model.sheet import rows_of
+    from tools.hosting.server import prepare_base, run_in_host
+    from tools.training.small_model import measures, world
+    from tools.training.small_model.recipe import HELD_OUT
+    from tools.training.small_model.sheet import rows_of
 
     scenes = [world.scene(HELD_OUT + index, MOTIONS) for index in range(arguments.scenes)]
     truth = [world.render(scene) for scene in scenes]
@@ -189,7 +189,7 @@ def broken_models(model: Path, folder: Path) -> list[Path]:
 
     from seine_model import SeineUNet3D
     from seine_model.checkpoint import UNET_PREFIX, infer_config, read_checkpoint
-    from seine_model.initialisation import initialise
+    from tools.training.initialisation import initialise
 
     tensors, metadata = read_checkpoint(model)
     untrained = SeineUNet3D(infer_config(tensors, metadata))
@@ -206,7 +206,7 @@ def broken_models(model: Path, folder: Path) -> list[Path]:
 def judge(
     run: dict[str, Any], seconds: float, scenes: Sequence, truth: Sequence, clips: Any, reconstructed: Any
 ) -> Result:
-    from tools.small_model import measures
+    from tools.training.small_model import measures
 
     kept = {"image to video": ("first",), "transition": ("first", "last"), "text to video": ()}[run["task"]]
     result = Result(run["name"], run["task"], seconds)

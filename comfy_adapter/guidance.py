@@ -9,9 +9,6 @@ from torch import Tensor
 
 from .sampling import require_seine
 
-AVAILABLE = hasattr(comfy.samplers, "calc_cond_batch")
-"""Hosts before 2024-04 have no place to step in."""
-
 
 def in_interval(model: Any, start: float, end: float) -> Any:
     """A MODEL whose cfg applies from `start` to `end`, shares 0..1 of the timesteps, and is 1 before and after.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import os
 import pickle
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,8 +83,7 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
         raise CheckpointError(f"base_name: {error} See the README on which files go where.") from error
     model = _model(file, weight_dtype)
     vae = comfy.sd.VAE(sd=vae_dict)
-    if hasattr(vae, "throw_exception_if_invalid"):
-        vae.throw_exception_if_invalid()
+    vae.throw_exception_if_invalid()
     return model, _clip(strip_prefix(text_encoder, TEXT_MODEL_PREFIX), metadata), vae
 
 
@@ -109,10 +105,8 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     model_config = SeineModelConfig(file.config)
     supported = [torch.float16, torch.bfloat16, torch.float32]
     if weight_dtype is None:
-        options: dict[str, Any] = {"model_params": parameters, "supported_dtypes": supported}
-        if "weight_dtype" in inspect.signature(management.unet_dtype).parameters:
-            options["weight_dtype"] = weights["conv_in.weight"].dtype
-        weight_dtype = management.unet_dtype(**options)
+        stored = weights["conv_in.weight"].dtype
+        weight_dtype = management.unet_dtype(model_params=parameters, supported_dtypes=supported, weight_dtype=stored)
     model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, load_device, supported))
     gray = json.loads(metadata[GRAY_LATENT_KEY]) if GRAY_LATENT_KEY in metadata else SD1_MID_GRAY
     latent_rgb = json.loads(metadata[LATENT_RGB_KEY]) if LATENT_RGB_KEY in metadata else None
@@ -120,14 +114,13 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     source = f"{file.path.name} {found.st_size} {found.st_mtime_ns} {weight_dtype}"
     model = SeineModel(model_config, gray, latent_rgb, source)
 
-    patcher_class = comfy.model_patcher.ModelPatcher
-    if not disable_dynamic:  # looked up now: the host rebinds it at start-up where it can page weights in
-        patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", patcher_class)
+    patchers = comfy.model_patcher
+    # Looked up now: the host rebinds it at start-up where it can page weights in.
+    patcher_class = patchers.ModelPatcher if disable_dynamic else patchers.CoreModelPatcher
     patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
     if not management.is_device_cpu(offload_device):
         model.to(offload_device)
-    assign = {"assign": True} if getattr(patcher, "is_dynamic", bool)() else {}
-    model.load_model_weights(exact_rotary_frequencies(weights), "", **assign)
+    model.load_model_weights(exact_rotary_frequencies(weights), "", assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
 
@@ -175,18 +168,12 @@ def _clip(text_encoder: dict[str, Tensor], metadata: dict[str, str]) -> Any:
     }
     # Not in SD 1.x files; the host's class has it, for pooled outputs SEINE does not use.
     text_encoder["text_projection.weight"] = torch.eye(width)
-    handle, config_file = tempfile.mkstemp(suffix=".json")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(geometry, file)
-        encoder = partial(comfy.sd1_clip.SDClipModel, textmodel_json_config=config_file, return_projected_pooled=False)
-        tokenizer = partial(
-            comfy.sd1_clip.SD1Tokenizer, tokenizer=partial(comfy.sd1_clip.SDTokenizer, embedding_size=width)
-        )
-        target = comfy.supported_models_base.ClipTarget(tokenizer, comfy.sd1_clip.SD1ClipModel)
-        target.params = {"clip_model": encoder}
-        clip = comfy.sd.CLIP(target, embedding_directory=embeddings_folders())
-    finally:
-        os.unlink(config_file)
+    encoder = partial(comfy.sd1_clip.SDClipModel, textmodel_json_config=geometry, return_projected_pooled=False)
+    tokenizer = partial(
+        comfy.sd1_clip.SD1Tokenizer, tokenizer=partial(comfy.sd1_clip.SDTokenizer, embedding_size=width)
+    )
+    target = comfy.supported_models_base.ClipTarget(tokenizer, comfy.sd1_clip.SD1ClipModel)
+    target.params = {"clip_model": encoder}
+    clip = comfy.sd.CLIP(target, embedding_directory=embeddings_folders())
     clip.load_sd(text_encoder)
     return clip

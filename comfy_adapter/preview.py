@@ -9,6 +9,7 @@ import math
 
 import comfy.latent_formats
 import torch
+from server import PromptServer
 from torch import Tensor
 
 LAYOUT_EVENT = "seine_preview_layout"
@@ -32,8 +33,6 @@ def frame_grid(latents: Tensor) -> Tensor:
 
 
 def _announce(layout: dict[str, int]) -> None:
-    from server import PromptServer
-
     server = getattr(PromptServer, "instance", None)
     if server is not None:
         server.send_sync(LAYOUT_EVENT, layout, server.client_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 import comfy.sample
@@ -59,10 +58,9 @@ def sigmas_for(model: Any, sampler_name: str, scheduler: str, steps: int, denois
     """SIGMAS of SEINE's schedule or one of the host's, as its KSampler would choose them."""
     if scheduler == SEINE_SCHEDULER:
         return seine_sigmas(model, steps, denoise)
-    owner = model if hasattr(model, "get_model_object") else model.model  # hosts before 2024-04 want the model itself
     stock = "ddpm" if sampler_name == SEINE_DDPM else sampler_name
     return comfy.samplers.KSampler(
-        owner, steps, model.load_device, stock, scheduler, denoise, model_options=model.model_options
+        model, steps, model.load_device, stock, scheduler, denoise, model_options=model.model_options
     ).sigmas
 
 
@@ -83,9 +81,7 @@ def sample_seine_ddpm(
     """
     extra_args = extra_args or {}
     if noise_sampler is None:
-        takes_seed = "seed" in signature(k_diffusion.default_noise_sampler).parameters
-        seed = {"seed": extra_args.get("seed")} if takes_seed else {}
-        noise_sampler = k_diffusion.default_noise_sampler(x, **seed)
+        noise_sampler = k_diffusion.default_noise_sampler(x, seed=extra_args.get("seed"))
     rows = x.new_ones([x.shape[0]])
     for i in trange(len(sigmas) - 1, disable=disable):
         sigma, sigma_next = sigmas[i], sigmas[i + 1]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any
 
 import comfy.cli_args
 import torch
 from comfy.ldm.modules.attention import attention_pytorch, attention_sub_quad, optimized_attention
+from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from torch import Tensor
 
 from ..seine_model.config import SeineConfig
@@ -17,15 +17,6 @@ from .hooks import HostHooks
 from .keyframes import LATENT_SCALE
 from .memory import OutOfMemory, make_room, ran_out
 
-try:
-    from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
-except ImportError:  # hosts before 2025 have no wrappers
-    WrapperExecutor = None
-
-_TAKES_OPTIONS = any(
-    parameter.kind is inspect.Parameter.VAR_KEYWORD
-    for parameter in inspect.signature(optimized_attention).parameters.values()
-)
 _NONE_CHOSEN = optimized_attention is attention_sub_quad and not comfy.cli_args.args.use_quad_cross_attention
 """The host then has its slowest, which saves memory on GPUs it does not know."""
 
@@ -41,9 +32,7 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_opti
     PyTorch's on the CPU where none was chosen: three times as fast there as what the host falls back to.
     """
     attention = attention_pytorch if _NONE_CHOSEN and q.device.type == "cpu" else optimized_attention
-    if _TAKES_OPTIONS:
-        return attention(q, k, v, heads, transformer_options=transformer_options or {})
-    return attention(q, k, v, heads)
+    return attention(q, k, v, heads, transformer_options=transformer_options or {})
 
 
 class HostUNet(SeineUNet3D):
@@ -73,8 +62,6 @@ class HostUNet(SeineUNet3D):
         **kwargs: Any,
     ) -> Tensor:
         options = {} if transformer_options is None else transformer_options
-        if WrapperExecutor is None:
-            return self._forward(x, timesteps, context, y, control, options, **kwargs)
         return WrapperExecutor.new_class_executor(
             self._forward, self, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
         ).execute(x, timesteps, context, y, control, options, **kwargs)

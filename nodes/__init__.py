@@ -1,8 +1,5 @@
 """What a person drags: each node is a schema and one short execute."""
 
-from comfy_api.v0_0_2 import io
-
-from ..comfy_adapter import guidance
 from .conditioning import SEINEImageToVideo
 from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
@@ -24,8 +21,6 @@ NODES = [
     SEINEStory,
     SEINEMatchColors,
     SEINESaveGIF,
+    SEINEDecodeToVideo,
+    SEINEGuidanceInterval,
 ]
-if hasattr(io, "Video"):  # hosts since 2025
-    NODES.append(SEINEDecodeToVideo)
-if guidance.AVAILABLE:
-    NODES.append(SEINEGuidanceInterval)

@@ -4,6 +4,7 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter.decoding import decode_frames
+from ..comfy_adapter.video import latent_video
 from ..seine_model.colour import match_colours
 
 
@@ -66,8 +67,6 @@ class SEINEDecodeToVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, samples: dict, vae, fps: float, frames_at_a_time: int) -> io.NodeOutput:
-        from ..comfy_adapter.video import latent_video  # hosts without VIDEO do not have what it needs
-
         return io.NodeOutput(latent_video(vae, samples["samples"], fps, frames_at_a_time))
 
 

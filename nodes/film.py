@@ -3,10 +3,10 @@ from __future__ import annotations
 import torch
 from comfy_api.v0_0_2 import io
 
-from ..comfy_adapter.extending import DIRECTIONS, clip_latents, extend
-from ..comfy_adapter.film import Settings
+from ..comfy_adapter.films.extending import DIRECTIONS, clip_latents, extend
+from ..comfy_adapter.films.film import Settings
+from ..comfy_adapter.films.storytelling import tell
 from ..comfy_adapter.keyframes import check_size
-from ..comfy_adapter.storytelling import tell
 from ..seine_model.preprocessing import RESIZE_MODES
 from .sampling_inputs import sampling_inputs
 

@@ -83,21 +83,15 @@ def rotate_(x: Tensor, positions: FramePositions) -> Tensor:
 
 
 class RelativePositionBias(nn.Module):
-    """Learned bias per head and distance. ``relative_attention_bias.weight`` is the table ``[32, heads]``.
-
-    The table is read through a Linear (of the identity matrix: exact) because every host's operations cast, offload
-    and patch a Linear, while not all have an Embedding.
-    """
+    """Learned bias per head and distance. ``relative_attention_bias.weight`` is the table ``[32, heads]``."""
 
     def __init__(self, heads: int, dtype: Any = None, device: Any = None, operations: Any = nn) -> None:
         super().__init__()
-        self.heads = heads
-        self.relative_attention_bias = operations.Linear(heads, NUM_BUCKETS, bias=False, dtype=dtype, device=device)
+        self.relative_attention_bias = operations.Embedding(NUM_BUCKETS, heads, dtype=dtype, device=device)
 
     def forward(self, buckets: Tensor, dtype: torch.dtype) -> Tensor:
         """``[frames, frames]`` buckets to a bias ``[1, heads, frames, frames]``."""
-        table = self.relative_attention_bias(torch.eye(self.heads, dtype=dtype, device=buckets.device))
-        return table[:, buckets].unsqueeze(0)
+        return self.relative_attention_bias(buckets).to(dtype).permute(2, 0, 1).contiguous().unsqueeze(0)
 
 
 class TemporalAttention(nn.Module):

@@ -1,7 +1,8 @@
 """Fixtures that run tests inside real ComfyUIs, once per host, and the summary of which hosts that were.
 
-A test that asks for `host`, `server`, `client` or `run_in_host` runs on every host that can be had. It is never skipped
-for want of one: without the registry host it is an error, without the modern host the summary says so.
+A test that asks for `host`, `server`, `client` or `run_in_host` runs on every host that can be had, and has the marker
+`host`. It is never skipped for want of one: without the registry host it is an error, without the modern host the
+summary says so. Tests of one file, and all those of one server, stay together where several processes share the work.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import environment, hosts
-from tools.client import Client
-from tools.server import ComfyServer, prepare_base
-from tools.server import run_in_host as call_in_host
+from tools.hosting import environment, hosts
+from tools.hosting.client import Client
+from tools.hosting.server import ComfyServer, prepare_base
+from tools.hosting.server import run_in_host as call_in_host
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_MODEL = "sample.safetensors"
@@ -47,8 +48,16 @@ class HostLog:
             name for name in hosts.HOST_NAMES if name in self.found or (name == "registry" and name in self.missing)
         ]
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = dict(report.user_properties).get("host")
+        if name and (report.when == "call" or report.outcome != "passed"):
+            counts = self.results.setdefault(name, Counter())
+            counts[report.outcome if report.when == "call" else f"{report.outcome} in {report.when}"] += 1
+
     def summary(self) -> str:
-        """One line: each host with versions and results, without paths."""
+        """One line: each host with versions and results, without paths; nothing where no test asked for one."""
+        if self.results:
+            self.names("all")
         parts = []
         for name in hosts.HOST_NAMES:
             if name in self.found:
@@ -69,6 +78,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[HOST_LOG] = HostLog()
+    config.pluginmanager.register(config.stash[HOST_LOG])
+    config.addinivalue_line("markers", "host: runs in a ComfyUI; -m 'not host' is the quick set")
     environment.tidy_up_when_terminated()  # servers are in process groups of their own
 
 
@@ -82,14 +93,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("host", names, indirect=True, scope="session")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    report = yield
-    name = getattr(item, "callspec", None) and item.callspec.params.get("host")
-    if name and (report.when == "call" or report.outcome != "passed"):
-        counts = item.config.stash[HOST_LOG].results.setdefault(name, Counter())
-        counts[report.outcome if report.when == "call" else f"{report.outcome} in {report.when}"] += 1
-    return report
+def host_of(item: pytest.Item) -> str | None:
+    return item.callspec.params.get("host") if hasattr(item, "callspec") else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name = host_of(item)
+        if name:
+            item.add_marker("host")
+        place = "server" if "server" in item.fixturenames else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(f"{place} {name or ''}".strip()))
+        if name:
+            item.user_properties.append(("host", name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -113,8 +130,8 @@ def host(request: pytest.FixtureRequest) -> hosts.Host:
 
 @pytest.fixture(scope="session")
 def sample_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small bundle checkpoint with made-up weights (see tools/sample_bundle.py)."""
-    from tools.sample_bundle import sample_bundle
+    """A small bundle checkpoint with made-up weights (see tools/hosting/sample_bundle.py)."""
+    from tools.hosting.sample_bundle import sample_bundle
 
     return sample_bundle(tmp_path_factory.mktemp("models") / SAMPLE_MODEL)
 

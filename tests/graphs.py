@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load
 
-from tools.client import Client
+from tools.hosting.client import Client
 
 Graph = dict[str, dict[str, Any]]
 FRAMES, SIZE = 4, 64

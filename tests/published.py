@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from seine_model.checkpoint import UNET_PREFIX, read_checkpoint, strip_prefix
-from tools.model_files import BASE, INTERPOLATOR, SEINE, UPSCALER
-from tools.sample_bundle import SMALL, sample_bundle
+from tools.hosting.model_files import BASE, INTERPOLATOR, SEINE, UPSCALER
+from tools.hosting.sample_bundle import SMALL, sample_bundle
 
 
 def write_models(models: Path) -> None:

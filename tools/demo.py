@@ -20,12 +20,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import environment, hosts, workflow_graph
-from tools.client import Client, Progress, RunError
-from tools.environment import SetupError, say
-from tools.hosts import Host
-from tools.model_files import SMALL_CFG, SMALL_ENLARGED, SMALL_MODEL, SMALL_SIZE
-from tools.server import ComfyServer, ServerError, host_environment
+from tools.hosting import environment, hosts, workflow_graph
+from tools.hosting.client import Client, Progress, RunError
+from tools.hosting.environment import SetupError, say
+from tools.hosting.hosts import Host
+from tools.hosting.model_files import SMALL_CFG, SMALL_ENLARGED, SMALL_MODEL, SMALL_SIZE
+from tools.hosting.server import ComfyServer, ServerError, host_environment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 OUTPUT = REPOSITORY / "output"
@@ -157,7 +157,7 @@ def place_models(arguments: argparse.Namespace) -> tuple[dict[str, list[Path]], 
 def adapted_graph(
     client: Client, clip: Clip, choice: dict[str, Any], arguments: argparse.Namespace
 ) -> workflow_graph.Graph:
-    """The workflow with our pictures, prompt, checkpoint and sizes, in node types that the server has."""
+    """The workflow with our pictures, prompt, checkpoint and sizes."""
     uploaded = [client.upload_image(f"{Path(name).stem}.png", picture_png(name)) for name in clip.pictures]
     graph = workflow_graph.with_images(workflow_graph.load(clip.workflow), uploaded)
     if clip.prompt is not None:
@@ -166,7 +166,7 @@ def adapted_graph(
     graph = workflow_graph.with_inputs(graph, **choice, **sizes)
     if arguments.checkpoint is None:
         graph = workflow_graph.enlarged(graph, SMALL_ENLARGED)
-    return workflow_graph.for_older_hosts(graph, client.object_info())
+    return graph
 
 
 def picture_png(name: str) -> bytes:

@@ -2,6 +2,7 @@
 
 Sets up everything the tests need (see environment.py and hosts.py), runs pytest with the given arguments and says last
 which ComfyUI hosts the tests ran in. `--host registry`, `--host modern` or `--host all` (the default) chooses them.
+`-n 0` runs them one after the other in one process.
 """
 
 from __future__ import annotations
@@ -14,26 +15,31 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import environment
-from tools.environment import SetupError, say
+from tools.hosting import environment
+from tools.hosting.environment import SetupError, say
 
+MOST_PROCESSES = 4
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: list[str]) -> int:
     started = time.monotonic()
     try:
-        python = environment.ensure("client", "torch", "registry", "training", "tests", "browser")
+        python = environment.ensure("client", "torch", "training", "tests", "browser")
     except SetupError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     say(f"environment ready after {time.monotonic() - started:.0f} s")
     with tempfile.TemporaryDirectory() as folder:
         summary = Path(os.environ.get("SEINE_HOST_SUMMARY") or Path(folder) / "hosts.txt")
+        # Two processes of one thread take less time than one of two: much of a test is waiting for a host to start.
+        command = [python, "-m", "pytest", "-n", "auto", "--maxprocesses", str(MOST_PROCESSES), "--dist", "loadgroup"]
+        threads = max(1, (os.cpu_count() or 1) // MOST_PROCESSES)
+        defaults = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}
         code = environment.run_to_its_end(
-            [python, "-m", "pytest", *arguments],
+            [*command, *arguments],
             cwd=REPOSITORY,
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "SEINE_HOST_SUMMARY": str(summary)},
+            env={**defaults, **os.environ, "SEINE_HOST_SUMMARY": str(summary)},
         )
         if summary.exists():
             print(summary.read_text(encoding="utf-8"), flush=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import environment, hosts
-from tools.environment import SetupError, say
-from tools.model_files import SMALL_MODEL
+from tools.hosting import environment, hosts
+from tools.hosting.environment import SetupError, say
+from tools.hosting.model_files import SMALL_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SMALL = REPOSITORY / "models" / SMALL_MODEL
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def train_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
-    from tools.small_model import recipe
+    from tools.training.small_model import recipe
 
     folder = arguments.folder or environment.cache_folder() / "small_model"
     recipe.make(folder, host.folder / "comfy" / "sd1_tokenizer", arguments.output, _device(arguments.device))
@@ -94,7 +94,7 @@ def train_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
 
 
 def finetune(arguments: argparse.Namespace, host: hosts.Host) -> None:
-    from tools import finetuning
+    from tools.training import finetuning
 
     folder = arguments.folder or arguments.output.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)

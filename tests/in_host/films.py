@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from comfyui_seine.comfy_adapter import files, film, loading, window_store
+from comfyui_seine.comfy_adapter import files, loading
+from comfyui_seine.comfy_adapter.films import film, window_store
 from comfyui_seine.nodes.film import SEINEExtendVideo, SEINEStory
 from torch import Tensor
 

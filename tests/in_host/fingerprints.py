@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from comfyui_seine.comfy_adapter.fingerprint import fingerprint
+from comfyui_seine.comfy_adapter.films.fingerprint import fingerprint
 
 
 class Holder:

@@ -1,0 +1,74 @@
+"""A film from its script: shots that begin with pictures, and transitions from one shot to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...seine_model.preprocessing import prepare_keyframes
+from ...seine_model.story import TRANSITION, gap_of, parse_story
+from ...seine_model.windows import plan
+from ..keyframes import encode_gray
+from .film import SEEDS, FilmMaker, Gap, Settings
+
+SEEDS_PER_SEGMENT = 1 << 20
+"""Apart enough that a segment's windows use no other segment's noise, however long it becomes."""
+
+
+def tell(
+    model: Any,
+    clip: Any,
+    vae: Any,
+    images: Tensor,
+    script: str,
+    negative_prompt: str,
+    fps: float,
+    size: tuple[int, int],
+    resize_mode: str,
+    seed: int,
+    settings: Settings,
+) -> tuple[Tensor, str]:
+    """The film's latents ``[frames, 4, h, w]`` and its timeline, a line for each segment.
+
+    A shot depends on its own picture and prompt alone, a transition on its prompt and the shots beside it. Raises
+    ValueError for a script that cannot be told, see `parse_story` and `plan`.
+    """
+    if clip is None:
+        raise ValueError("clip: the loader gave none: take the CLIP of Load SEINE Checkpoint")
+    segments = parse_story(script, fps, len(images))
+    gaps = [gap_of(segments, index) for index in range(len(segments))]
+    windows = sum(len(plan(*gap, settings.window, settings.overlap)) for gap in gaps if gap[1])
+    width, height = size
+    # One by one: a batch of another size would give other last digits, and with them other windows.
+    prepared = prepare_keyframes(images, width, height, resize_mode).split(1)
+    pictures = torch.cat([vae.encode(picture) for picture in prepared]).cpu().float()
+    gray = encode_gray(vae, width, height).cpu().float()
+    nothing = pictures[:0]
+    texts = {negative_prompt, *(segment.prompt for segment in segments)}
+    prompts = {text: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in texts}
+
+    def gap_at(index: int, before: Tensor, after: Tensor) -> Gap:
+        segment = segments[index]
+        return Gap(
+            f"segment {index + 1} of {len(segments)}, {segment.kind}",
+            before,
+            gaps[index][1],
+            after,
+            prompts[segment.prompt],
+            prompts[negative_prompt],
+            (seed + index * SEEDS_PER_SEGMENT) % SEEDS,
+        )
+
+    maker = FilmMaker(model, gray, settings, windows)
+    made: list[Tensor] = [nothing] * len(segments)
+    for index in range(0, len(segments), 2):
+        picture = pictures[index // 2 : index // 2 + 1]
+        shot = gap_at(index, picture, nothing)
+        made[index] = torch.cat((picture, maker.fill(shot))) if shot.frames else picture
+        if index:
+            made[index - 1] = maker.fill(gap_at(index - 1, made[index - 2], made[index]))
+    if segments[-1].kind == TRANSITION:  # back to the first shot
+        made[-1] = maker.fill(gap_at(len(segments) - 1, made[-2], made[0]))
+    return torch.cat(made), "\n".join(segment.describe() for segment in segments)

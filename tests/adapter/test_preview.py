@@ -1,0 +1,13 @@
+"""The host's latent preview of a clip is a grid of its frames, which the interface plays."""
+
+
+def test_preview_shows_all_frames(run_in_host):
+    found = run_in_host("preview.py")
+    assert found["size"] == [32, 24]  # 2 columns of 16 x 8, 3 rows
+    assert found["red"] == [4]
+    assert found["sent"] == [["seine_preview_layout", {"columns": 2, "rows": 3, "frames": 6}, "browser"]]
+    assert found["without"]
+    grids = {int(frames): shape for frames, shape in found["grids"].items()}
+    assert grids[1] == [1, 4, 8, 16]
+    assert grids[16] == [1, 4, 48, 48]
+    assert grids[200][2] * grids[200][3] >= 64 * 8 * 16 > 63 * 8 * 16

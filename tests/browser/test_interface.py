@@ -1,0 +1,273 @@
+"""The modern host's interface in a browser, used as a person would: templates, search, wires, runs, help, Chinese."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from seine_model.masks import MODES, frame_mask, kept_frames
+from tests.published import write_models
+from tools.authoring import build_locales, build_workflows
+from tools.hosting import browser
+from tools.hosting.model_files import INTERPOLATOR, SEINE
+from tools.hosting.server import ComfyServer
+
+FOLDER = Path(__file__).parents[2] / "workflows"
+TEMPLATES = sorted(build_workflows.workflows())
+DROP = """text => {
+    const data = new DataTransfer()
+    data.items.add(new File([text], 'workflow.json', {type: 'application/json'}))
+    const canvas = document.querySelector('#graph-canvas')
+    for (const kind of ['dragenter', 'dragover', 'drop'])
+        canvas.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}))
+}"""
+HAS = "types => types.every(type => app.graph._nodes.some(node => node.type == type))"
+PLACE = """type => {
+    const node = app.graph._nodes.find(node => node.type == type)
+    app.canvas.centerOnNode(node)
+    return app.canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] - 12])
+}"""
+
+
+@pytest.fixture(scope="module")
+def served(host, tmp_path_factory):
+    """A server with previews on, and what the workflows name."""
+    base = tmp_path_factory.mktemp("browser")
+    with ComfyServer(host, base, extra_args=["--preview-method", "latent2rgb"]) as server:
+        write_models(server.models)
+        (server.models / INTERPOLATOR.directory / INTERPOLATOR.name).touch()  # named, not used
+        server.client.upload_image("example.png", Path(__file__).parents[2] / "example_inputs" / "red_ball.png")
+        browser.save_settings(server.client.address, browser.SETTINGS)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    try:
+        with browser.browser() as started:
+            yield started
+    except LookupError as problem:
+        pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="module")
+def opened(served, chromium):
+    """The interface, ready, with the host's first workflow in it."""
+    opened = browser.open_interface(chromium, served.client.address)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(opened):
+    """The same with an empty graph."""
+    opened.keyboard.press("Escape")
+    opened.evaluate("() => app.graph.clear()")
+    opened.wait_for_timeout(300)
+    return opened
+
+
+def types(page):
+    return page.evaluate("() => app.graph._nodes.map(node => node.type)")
+
+
+def saved_types(name):
+    return [node["type"] for node in json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["nodes"]]
+
+
+def drop(page, name, changes=None):
+    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    for old, new in (changes or {}).items():
+        text = text.replace(old, new)
+    page.evaluate(DROP, text)
+    page.wait_for_function(HAS, arg=saved_types(name))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_template_opens_from_the_dialog(page, name):
+    page.get_by_role("button", name="Templates").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("comfyui-seine").first.click()
+    card = page.get_by_test_id(f"template-workflow-{name}")
+    picture = card.locator("img").first
+    picture.wait_for()
+    assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") >= 200
+    card.click()
+    page.wait_for_function(HAS, arg=saved_types(name))
+    page.wait_for_timeout(1000)
+    assert sorted(types(page)) == sorted(saved_types(name))
+    assert page.evaluate("() => app.graph._nodes.filter(node => node.has_errors).map(node => node.type)") == []
+    assert page.get_by_role("dialog").count() == 0, "nothing is missing"
+    browser.screenshot(page, f"template-{name}")
+
+
+def test_workflow_file_dropped_on_the_canvas(page):
+    drop(page, "transition")
+    assert sorted(types(page)) == sorted(saved_types("transition"))
+    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
+    api = json.loads((FOLDER / "api" / "transition.json").read_text(encoding="utf-8"))
+    assert {key: node["inputs"] for key, node in prompt.items()} == {key: node["inputs"] for key, node in api.items()}
+
+
+def test_missing_files_are_named_with_a_way_to_get_them(page):
+    drop(page, "text_to_video", {SEINE.name: "absent.pt"})
+    page.get_by_role("button", name="View details").click()
+    page.get_by_text("absent.pt").first.wait_for()
+    page.wait_for_timeout(1000)
+    browser.screenshot(page, "missing-files")
+    offered = page.locator("button").get_by_text("Download", exact=True)
+    assert offered.count() == 1, "that file, and not the one that is there"
+
+
+@pytest.mark.parametrize(
+    ("alias", "node"),
+    [("storyboard", "SEINEStory"), ("respacing", "SEINEScheduler"), ("frame mask", "SEINEMaskBuilder")],
+)
+def test_node_is_found_by_alias_and_added_by_double_click(page, alias, node):
+    search = page.get_by_placeholder("Add a node")
+    while not search.is_visible():  # the canvas does not listen while it is drawn anew
+        page.mouse.dblclick(800, 500)
+        page.wait_for_timeout(1500)
+    page.keyboard.type(alias)
+    page.wait_for_timeout(1000)
+    browser.screenshot(page, f"search-{alias}")
+    page.keyboard.press("Enter")
+    page.wait_for_function(HAS, arg=[node])
+    assert types(page) == [node]
+
+
+def test_nodes_are_wired_by_dragging(page):
+    page.evaluate(
+        """() => {
+            for (const [index, type] of ['SEINECheckpointLoader', 'SEINEScheduler'].entries()) {
+                const node = LiteGraph.createNode(type)
+                node.pos = [500 * index, 0]
+                app.graph.add(node)
+            }
+            app.canvas.ds.scale = 1
+            app.canvas.ds.offset[0] = 300
+            app.canvas.ds.offset[1] = 300
+            app.canvas.setDirty(true, true)
+        }"""
+    )
+    page.wait_for_timeout(800)
+    start, end = page.evaluate(
+        """() => {
+            const [loader, scheduler] = app.graph._nodes
+            const ends = [loader.getOutputPos(0), scheduler.getInputPos(0)]
+            return ends.map(end => app.canvas.ds.convertOffsetToCanvas([...end]))
+        }"""
+    )
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=12)
+    page.wait_for_timeout(500)
+    browser.screenshot(page, "wiring")
+    page.mouse.up()
+    page.wait_for_function("() => app.graph._nodes.find(node => node.type == 'SEINEScheduler').inputs[0].link != null")
+
+
+def test_run_shows_progress_preview_and_result(page):
+    drop(page, "image_to_video")
+    page.evaluate(
+        """() => {
+            window.seen = {previews: 0, steps: 0}
+            app.api.addEventListener('b_preview_with_metadata', () => window.seen.previews++)
+            app.api.addEventListener('progress', ({detail}) => seen.steps = Math.max(seen.steps, detail.value))
+            const wanted = {width: 64, height: 64, steps: 30}
+            for (const node of app.graph._nodes)
+                for (const widget of node.widgets ?? [])
+                    if (widget.name in wanted) { widget.value = wanted[widget.name]; widget.callback?.(widget.value) }
+            app.canvas.centerOnNode(app.graph._nodes.find(node => node.type == 'SEINEKSampler'))
+        }"""
+    )
+    page.get_by_test_id("queue-button").click()
+    page.wait_for_function("() => window.seen.previews >= 5")
+    browser.screenshot(page, "running")
+    page.wait_for_function(
+        "() => Object.values(app.nodeOutputs).some(o => o.images?.some(i => i.filename.endsWith('.mp4')))",
+        timeout=120_000,
+    )
+    page.evaluate("() => app.canvas.centerOnNode(app.graph._nodes.find(node => node.type == 'SaveVideo'))")
+    page.wait_for_timeout(1500)
+    browser.screenshot(page, "result")
+    assert page.evaluate("() => window.seen.steps") == 30
+    assert page.locator("video").count() >= 1
+
+
+def test_mask_builder_shows_its_timeline(page):
+    page.evaluate(
+        """() => {
+            const node = LiteGraph.createNode('SEINEMaskBuilder')
+            node.pos = [0, 0]
+            app.graph.add(node)
+            app.canvas.ds.scale = 2
+            app.canvas.centerOnNode(node)
+        }"""
+    )
+    page.wait_for_timeout(800)
+    assert page.evaluate("() => app.graph._nodes[0].widgets.length") == 7, "the six inputs and the timeline"
+    inside = "() => { const node = app.graph._nodes[0]; return node.size[1] - node.widgets.at(-1).y }"
+    assert page.evaluate(inside) >= 50, "the node is high enough for it"
+    browser.screenshot(page, "timeline")
+
+
+@pytest.mark.parametrize(
+    ("mode", "count", "indices", "frames"),
+    [
+        ("first frames", 3, "0", 16),
+        ("first and last frames", 2, "0", 16),
+        ("last frames", 1, "0", 8),
+        ("text to video", 1, "0", 8),
+        ("custom keyframes", 1, "0, 7 -1", 16),
+        ("custom keyframes", 1, "16", 16),
+        ("custom keyframes", 1, "a", 16),
+        ("first and last frames", 5, "0", 8),
+    ],
+)
+def test_timeline_keeps_what_the_mask_keeps(page, mode, count, indices, frames):
+    """The rules are written twice, in Python for the graph and in JavaScript for the node."""
+    found = page.evaluate(
+        """async given => {
+            const module = await import('/extensions/comfyui-seine/js/frame_mask.js')
+            const {kept, problem} = module.keptFrames(...given)
+            return {kept: [...kept].sort((a, b) => a - b), problem: !!problem}
+        }""",
+        [mode, count, indices, frames],
+    )
+    try:
+        expected = kept_frames(frame_mask(MODES[mode].format(count=count, indices=indices), frames))
+    except ValueError:
+        assert found["problem"]
+    else:
+        assert found == {"kept": expected, "problem": False}
+
+
+def test_help_page_opens(page):
+    drop(page, "image_to_video")
+    place = page.evaluate(PLACE, "SEINEKSampler")
+    page.wait_for_timeout(800)
+    page.mouse.click(*place)
+    page.get_by_test_id("info-button").click()
+    page.get_by_text("SEINE's own sampler").first.wait_for()
+    browser.screenshot(page, "help")
+
+
+def test_interface_in_chinese(served, page):
+    browser.save_settings(served.client.address, {"Comfy.Locale": "zh"})
+    try:
+        page.reload()
+        browser.wait_until_ready(page)
+        page.wait_for_timeout(2000)
+        page.evaluate("() => app.graph.clear()")
+        drop(page, "image_to_video")
+        titles = page.evaluate("() => app.graph._nodes.filter(n => n.type.startsWith('SEINE')).map(n => n.title)")
+        chinese = {name: node["display_name"] for name, node in build_locales.load("zh").items()}
+        expected = [chinese[name] for name in saved_types("image_to_video") if name.startswith("SEINE")]
+        assert titles == expected
+        assert all(re.search("[\u4e00-\u9fff]", title) for title in titles)
+        page.wait_for_timeout(1000)
+        browser.screenshot(page, "chinese")
+    finally:
+        browser.save_settings(served.client.address, {"Comfy.Locale": "en"})

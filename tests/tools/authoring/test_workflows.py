@@ -1,0 +1,126 @@
+"""The workflows users open: complete, current, and run by every host."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.published import write_models
+from tools.authoring import build_workflows
+from tools.hosting import workflow_graph
+from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
+from tools.training.small_model import measures
+
+FOLDER = Path(__file__).parents[3] / "workflows"
+NAMES = sorted(build_workflows.workflows())
+FRAMES, WIDTH, HEIGHT, STEPS = 16, 64, 64, 12
+EXAMPLE = Path(__file__).parents[3] / "example_inputs" / "red_ball.png"
+PROMPT = "a red ball moves right over a green field"
+STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ntransition 8: {PROMPT}\nshot 1: {PROMPT}"
+LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37}
+KEPT = {"image_to_video": [0], "transition": [0, -1], "extend_video": [0], "loop": [0], "story": [0, 20, 36]}
+"""Frames that show the example image."""
+
+
+def test_every_workflow_has_both_formats_and_a_thumbnail():
+    expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
+    expected |= {"try_the_small_model", "extend_video", "loop", "story"}
+    assert set(NAMES) == expected
+    assert {path.stem for path in FOLDER.glob("*.json")} == expected
+    assert {path.stem for path in FOLDER.glob("*.jpg")} == expected
+    assert {path.stem for path in (FOLDER / "api").glob("*.json")} == expected
+    assert all(path.stat().st_size < 60_000 for path in FOLDER.glob("*.jpg"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_do_not_overlap(name):
+    nodes = json.loads((FOLDER / f"{name}.json").read_text())["nodes"]
+    title = 30
+    boxes = [(n["pos"][0], n["pos"][1] - title, n["size"][0], n["size"][1] + title, n["type"]) for n in nodes]
+    for i, (x, y, w, h, kind) in enumerate(boxes):
+        for x2, y2, w2, h2, other in boxes[i + 1 :]:
+            apart = x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+            assert apart, f"{kind} and {other}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_to_download_are_those_the_nodes_name(name):
+    nodes = json.loads((FOLDER / f"{name}.json").read_text())["nodes"]
+    notes = "".join(node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
+    for node in nodes:
+        named = [value for value in node["widgets_values"] if str(value).endswith((".pt", ".pth", ".safetensors"))]
+        hints = node["properties"].get("models", [])
+        assert [hint["name"] for hint in hints] == [name for name in named if name != SMALL_MODEL]
+        for hint in hints:
+            assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(f"/{hint['name']}")
+            assert f"[{hint['name']}]({hint['url']}) → `models/{hint['directory']}`" in notes
+
+
+@pytest.fixture(scope="session")
+def ready(server, run_in_host):
+    """What the workflows name, beside the small model that the pack brings."""
+    write_models(server.models)
+    run_in_host("interpolation_model.py", file=str(server.models / INTERPOLATOR.directory / INTERPOLATOR.name))
+    server.client.upload_image("example.png", EXAMPLE)
+
+
+def adapted(name):
+    graph = workflow_graph.load(name)
+    # A seed of its own, or the server would answer the part that two workflows share from its cache.
+    settings = {"width": WIDTH, "height": HEIGHT, "steps": STEPS, "seed": NAMES.index(name), "cfg": SMALL_CFG}
+    for loader in workflow_graph.nodes_of(graph, "SEINECheckpointLoader"):
+        graph[loader]["inputs"] |= {"model_name": SMALL_MODEL, "base_name": "bundled"}
+    if name == "story":
+        return workflow_graph.with_inputs(graph, **settings, story=STORY)
+    return workflow_graph.with_inputs(workflow_graph.with_prompt(graph, PROMPT), **settings, frames=FRAMES)
+
+
+def decoded(content: bytes) -> list:
+    """The frames of a video, as pictures."""
+    import av
+
+    with av.open(io.BytesIO(content)) as container:
+        return [frame.to_image() for frame in container.decode(video=0)]
+
+
+def likeness(frame) -> float:
+    """PSNR of a frame against the example image at its size, in dB."""
+    import numpy
+    from PIL import Image
+
+    example = Image.open(EXAMPLE).resize(frame.size)
+    return measures.psnr(*(torch.from_numpy(numpy.array(picture)).float() / 255 for picture in (frame, example)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_workflow_runs(client, ready, name):
+    graph = adapted(name)
+    events = []
+    outputs = client.run(graph, events.append)
+    (file,) = client.files(outputs)
+    for sampler in ("SEINEKSampler", "SEINEExtendVideo", "SEINEStory"):
+        for node_id in workflow_graph.nodes_of(graph, sampler):
+            steps = [(event.value, event.maximum) for event in events if event.node_id == node_id and event.maximum]
+            assert steps == sorted(set(steps)) and steps[-1][0] == steps[-1][1]  # the server may leave out quick ones
+            assert steps[-1][1] % STEPS == 0 and len({maximum for _, maximum in steps}) == 1
+    frames = decoded(client.fetch(file))
+    chained = name == "transition_upscale_interpolate"
+    factor = 4 if chained else 1
+    assert len(frames) == (LENGTHS.get(name, FRAMES) - 1) * factor + 1
+    enlarged = 2 if chained else 4 if name == "try_the_small_model" else 1
+    assert frames[0].size == (enlarged * WIDTH, enlarged * HEIGHT)
+    if not chained:  # there, made-up weights enlarge the clip
+        assert all(likeness(frames[index]) > 20 for index in KEPT.get(name, []))
+        assert name in ("transition", "story") or likeness(frames[FRAMES // 2]) < 20
+    assert file.filename.endswith(".mp4")
+
+
+def test_committed_files_are_what_the_description_gives(client):
+    for path, content in build_workflows.files(client.object_info()).items():
+        assert (FOLDER / path).read_text(encoding="utf-8") == content, f"{path}: run tools/authoring/build_workflows.py"
+
+
+def test_templates_are_found_by_the_interface(client):
+    assert set(client.templates()["comfyui-seine"]) == set(NAMES)

@@ -1,0 +1,109 @@
+"""The training command: what it refuses, and fine-tuning from a folder of clips to a checkpoint that loads."""
+
+import argparse
+import sys
+from fractions import Fraction
+
+import pytest
+import torch
+
+from seine_model import load_unet
+from tools import train
+from tools.training import finetuning
+from tools.training.latent_clips import LatentClips
+
+
+def refusal(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+    with pytest.raises(SystemExit):
+        train.parse_arguments()
+    return capsys.readouterr().err
+
+
+def test_unusable_arguments_are_refused_before_any_set_up(monkeypatch, capsys, tmp_path):
+    here = ["finetune", "--checkpoint", tmp_path, "--clips", tmp_path, "--output", tmp_path / "a.safetensors"]
+    assert "no-such-file" in refusal(monkeypatch, capsys, *here[:2], "no-such-file", *here[3:])
+    assert "multiple of 8" in refusal(monkeypatch, capsys, *here, "--width", "100")
+    assert "at least 1" in refusal(monkeypatch, capsys, *here, "--frames", "0")
+    assert ".safetensors" in refusal(monkeypatch, capsys, *here[:-1], tmp_path / "a.pt")
+
+
+def write_video(file, frames, brightness, width=64, height=48):
+    import av
+    import numpy as np
+
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(8))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(frames):
+            picture = np.full((height, width, 3), brightness + 4 * index, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two captioned videos; the longer one holds two clips of 4 frames."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name, frames, brightness in (("short", 5, 30), ("long", 9, 200)):
+        write_video(clips / f"{name}.mp4", frames, brightness)
+        (clips / f"{name}.txt").write_text(f"a {name} clip\n", encoding="utf-8")
+    return clips
+
+
+def arguments(model, clips, tmp_path, **changes):
+    values = {
+        "checkpoint": model,
+        "base": None,
+        "clips": clips,
+        "output": tmp_path / "tuned.safetensors",
+        "frames": 4,
+        "every": 1,
+        "width": 64,
+        "height": 48,
+        "steps": 2,
+        "videos": 2,
+        "learning_rate": 1e-3,
+        "gradient_checkpointing": True,
+        "full_precision": False,
+        "seed": 0,
+    }
+    return argparse.Namespace(**values | changes)
+
+
+def test_finetuning_from_videos_to_a_checkpoint(host, sample_model, folder, tmp_path):
+    chosen = arguments(sample_model, folder, tmp_path)
+    encoded = tmp_path / "clips.safetensors"
+    finetuning.encode(host, chosen, encoded)
+    clips = LatentClips.load(encoded)
+    assert clips.latents.shape == (3, 4, 4, 6, 8)
+    assert clips.contexts.shape == (3, 77, 64) and not torch.equal(clips.contexts[0], clips.contexts[2])
+    # In alphabetical order: the made-up VAE's latents are brightness, and each frame is a little brighter.
+    brightness = clips.latents[:, :, 3].float().mean((-1, -2))
+    assert brightness[:2].min() > brightness[2].max()
+    assert torch.cat((brightness[0], brightness[1])).diff().min() > 0
+    assert clips.gray.abs().max() < brightness.abs().max()
+
+    finetuning.train(chosen, tmp_path, "cpu")
+    tuned, original = load_unet(chosen.output), load_unet(sample_model)
+    assert tuned.config == original.config
+    assert not torch.equal(tuned.conv_in.weight, original.conv_in.weight)
+    torch.testing.assert_close(tuned.conv_in.weight, original.conv_in.weight, rtol=0.2, atol=0.01)
+    assert (tmp_path / "losses.png").exists()
+
+    # Asked for more steps, it goes on instead of beginning again.
+    finetuning.train(arguments(sample_model, folder, tmp_path, steps=3), tmp_path, "cpu")
+    assert len(torch.load(tmp_path / "training.pt", weights_only=True)["losses"]) == 3
+
+
+def test_clips_that_cannot_be_used_are_named(host, sample_model, folder, tmp_path):
+    with pytest.raises(ValueError, match="short.mp4 is shorter than 8 frames"):
+        finetuning.encode(host, arguments(sample_model, folder, tmp_path, frames=8), tmp_path / "a")
+    (folder / "short.txt").unlink()
+    with pytest.raises(ValueError, match="short.mp4 without a caption.*short.txt"):
+        finetuning.encode(host, arguments(sample_model, folder, tmp_path), tmp_path / "b")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ValueError, match="has no video"):
+        finetuning.encode(host, arguments(sample_model, empty, tmp_path), tmp_path / "c")

@@ -1,0 +1,1 @@
+"""Writes the published files: workflows, subgraphs, locales, thumbnails and pictures."""

@@ -1,0 +1,128 @@
+"""The workflows of long films: a clip continued, a clip closed to a loop, a story of several images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.authoring.graph_formats import Step, Workflow
+from tools.authoring.loading_steps import FILES_NOTE, checkpoint_step
+
+STORY = """shot 2s: a flower in a meadow, morning light
+transition 1.5s: the flower opens, smooth transition
+shot 2s: a blooming meadow
+transition 1.5s: night falls, smooth transition
+shot 2s: the meadow under the stars"""
+
+STORY_NOTE = """### The story
+One line per segment, shots and transitions in turn:
+
+`shot 2s: what it shows` begins with the next image,
+`transition 12: what happens` leads from the end of one shot to the start of the next.
+
+Lengths are in frames, or in seconds with an *s*. End with a transition, and the film leads back into its first shot.
+
+After a change only the segments that depend on it are made again; a cancelled film goes on where it was."""
+
+EXTEND_NOTE = """### Continue any video
+Here the clip comes from the sampler, as a latent: nothing is lost on the way. For a video file, wire *Load Video*, \
+*Get Video Components* and *Upscale Image* (to the size of the clip) into **images** instead of **latent**.
+
+**direction** also says what came before, fills the gap to a second clip, or closes the clip to a loop."""
+
+
+def settings(frames_per_window: int = 16, overlap: int = 3) -> dict[str, Any]:
+    """What the film nodes sample with."""
+    return {
+        "seed": 1,
+        "steps": 25,
+        "cfg": 8.0,
+        "sampler_name": "ddim",
+        "scheduler": "seine",
+        "window": frames_per_window,
+        "overlap": overlap,
+    }
+
+
+def extended(clip: Workflow, direction: str, frames: int, prefix: str) -> Workflow:
+    """`clip` (load, describe, sample) continued, and decoded while it is written."""
+    del clip.steps["decode"]
+    clip.steps["film"] = Step(
+        "SEINEExtendVideo",
+        (1700, 60),
+        (340, 560),  # with room for the preview
+        {
+            "model": ("checkpoint", 0),
+            "positive": ("positive", 0),
+            "negative": ("negative", 0),
+            "vae": ("checkpoint", 2),
+            "direction": direction,
+            "frames": frames,
+            **settings(),
+            "latent": ("sample", 0),
+        },
+    )
+    clip.groups = [group for group in clip.groups if group[0] != "Sampling"]
+    clip.groups += [
+        ("Sampling", 1280, 0, 360, 600, "#a1309b"),
+        ("Loop" if direction == "loop" else "Extend", 1680, 0, 380, 640, "#a1309b"),
+    ]
+    clip.notes.append((EXTEND_NOTE, 1680, 690, 380, 250))
+    return written(clip, prefix, 2120)
+
+
+def story(images: list[str], width: int, height: int) -> Workflow:
+    """Load, tell, write."""
+    steps = {"checkpoint": checkpoint_step()}
+    for number, file in enumerate(images):
+        title = f"Image of shot {number + 1}"
+        steps[f"image {number}"] = Step("LoadImage", (0, 300 + 380 * number), (380, 330), {"image": file}, title)
+    steps["images"] = Step(
+        "BatchImagesNode",
+        (440, 300),
+        (380, 100),
+        {f"images.image{number}": (f"image {number}", 0) for number in range(len(images))},
+        "Images",
+    )
+    steps["film"] = Step(
+        "SEINEStory",
+        (900, 60),
+        (440, 780),  # with room for the preview
+        {
+            "model": ("checkpoint", 0),
+            "clip": ("checkpoint", 1),
+            "vae": ("checkpoint", 2),
+            "images": ("images", 0),
+            "story": STORY,
+            "negative_prompt": "",
+            "fps": 8.0,
+            "width": width,
+            "height": height,
+            "resize_mode": "crop",
+            **settings(),
+        },
+    )
+    groups = [
+        ("Model", -20, 0, 420, 210, "#3f789e"),
+        ("Images", -20, 240, 860, 60 + 380 * len(images), "#8A8"),
+        ("Story", 880, 0, 480, 860, "#a1309b"),
+    ]
+    notes = [(FILES_NOTE, 440, 480, 380, 290), (STORY_NOTE, 440, 820, 380, 330)]
+    return written(Workflow(steps, groups, notes), "video/SEINE_story", 1420, ("film", 1))
+
+
+def written(workflow: Workflow, prefix: str, x: int, fps: float | tuple[str, int] = 8.0) -> Workflow:
+    """`workflow` with the LATENT of its step "film" written as a video."""
+    workflow.steps["decode"] = Step(
+        "SEINEDecodeToVideo",
+        (x, 60),
+        (340, 130),
+        {"samples": ("film", 0), "vae": ("checkpoint", 2), "fps": fps, "frames_at_a_time": 8},
+    )
+    workflow.steps["save"] = Step(
+        "SaveVideo",
+        (x, 250),
+        (340, 410),
+        {"video": ("decode", 0), "filename_prefix": prefix, "format": "auto", "format.codec": "auto", "codec": "auto"},
+    )
+    workflow.groups.append(("Video", x - 20, 0, 380, 680, "#b58b2a"))
+    return workflow

@@ -1,0 +1,155 @@
+"""Draws the thumbnails of the template browser, workflows/*.jpg: `python tools/authoring/render_thumbnails.py`.
+
+Needs Pillow and torch.
+
+Each shows a clip of 16 frames in reading order: frames that are given in a heavy border, generated ones in a thin one.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from PIL import Image, ImageDraw
+
+from tools.training.small_model import world
+
+FOLDER = Path(__file__).resolve().parents[2] / "workflows"
+SIZE, SCALE = 400, 3  # pixels; drawn larger and reduced, which smooths the edges
+FRAMES = 16
+
+Colour = tuple[int, int, int]
+BACKGROUND: Colour = (30, 32, 38)
+GIVEN: Colour = (255, 196, 61)
+GENERATED: Colour = (104, 110, 124)
+DAY: tuple[Colour, ...] = ((126, 190, 232), (255, 226, 120), (108, 158, 96), (70, 122, 74))
+NIGHT: tuple[Colour, ...] = ((24, 30, 66), (236, 236, 222), (52, 62, 104), (34, 40, 76))
+
+
+def _mixed(a: Colour, b: Colour, amount: float) -> Colour:
+    return tuple(round(x + (y - x) * amount) for x, y in zip(a, b, strict=True))
+
+
+def scene(width: int, height: int, time: float, night: float) -> Image.Image:
+    """Two hills and a sun (or moon) at `time` 0..1 on its way across; `night` 0..1 mixes the two palettes."""
+    sky, sun, far, near = (_mixed(day, dark, night) for day, dark in zip(DAY, NIGHT, strict=True))
+    image = Image.new("RGB", (width, height), sky)
+    draw = ImageDraw.Draw(image)
+    radius = height * 0.13
+    x, y = width * (0.18 + 0.64 * time), height * (0.42 - 0.8 * time * (1 - time))
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=sun)
+    draw.ellipse((-0.3 * width, 0.55 * height, 0.75 * width, 1.6 * height), fill=far)
+    draw.ellipse((0.25 * width, 0.65 * height, 1.4 * width, 1.7 * height), fill=near)
+    return image
+
+
+def _place(canvas: Image.Image, box: tuple[int, int, int, int], time: float, night: float, given: bool) -> None:
+    """Draw one frame into `box` (left, top, width, height in pixels of the thumbnail)."""
+    _paste(canvas, box, scene(*(SCALE * value for value in box[2:]), time, night), given)
+
+
+def _paste(canvas: Image.Image, box: tuple[int, int, int, int], picture: Image.Image, given: bool) -> None:
+    left, top, width, height = (SCALE * value for value in box)
+    canvas.paste(picture.resize((width, height)), (left, top))
+    border = SCALE * (4 if given else 1)
+    around = (left - border, top - border, left + width + border - 1, top + height + border - 1)
+    ImageDraw.Draw(canvas).rectangle(around, outline=GIVEN if given else GENERATED, width=border)
+
+
+def _canvas() -> Image.Image:
+    return Image.new("RGB", (SIZE * SCALE, SIZE * SCALE), BACKGROUND)
+
+
+def clip(
+    given: set[int], transition: bool = False, top: int = 40, gap: int = 16, columns: int = 4, frames: int = FRAMES
+) -> Image.Image:
+    """All frames of one clip in a grid; `given` are the numbers of the frames that the user supplies."""
+    canvas = _canvas()
+    width = (SIZE - 2 * 24 - (columns - 1) * gap) // columns
+    height = (SIZE - top - 40 - (frames // columns - 1) * gap) // (frames // columns)
+    for frame in range(frames):
+        row, column = divmod(frame, columns)
+        time = frame / (frames - 1)
+        box = (24 + column * (width + gap), top + row * (height + gap), width, height)
+        _place(canvas, box, time, time if transition else 0.0, frame in given)
+    return canvas
+
+
+def shapes_clip() -> Image.Image:
+    """A clip of the small model's world, below two lines that stand for its prompt."""
+    look = world.Look("red", "ball", "green", "field", 0.6, 1.0, (0.0, 1.0, 1.0), (0.0, 1.0, 1.0), world.PLAIN.contrast)
+    frames = world.render(world.Scene(look, "right", (-0.45, 0.0), 0.5, 0.9), size=SCALE * 64)
+    canvas = _canvas()
+    _prompt(canvas)
+    for number, frame in enumerate(frames.mul(255).round().byte().permute(0, 2, 3, 1)):
+        row, column = divmod(number, 4)
+        _paste(canvas, (42 + column * 84, 100 + row * 74, 64, 64), Image.fromarray(frame.numpy()), False)
+    return canvas
+
+
+def looped_clip(frames: int = 12) -> Image.Image:
+    """Frames in a circle; day becomes night and day again."""
+    canvas = _canvas()
+    width, height = 60, 45
+    for frame in range(frames):
+        turn = frame / frames
+        x, y = (SIZE / 2 + 150 * f(2 * math.pi * turn - math.pi / 2) for f in (math.cos, math.sin))
+        box = (round(x - width / 2), round(y - height / 2), width, height)
+        there_and_back = 1 - abs(2 * turn - 1)
+        _place(canvas, box, there_and_back, there_and_back, frame == 0)
+    return canvas
+
+
+def prompted_clip() -> Image.Image:
+    """A clip with no frame given, below two lines that stand for a prompt."""
+    canvas = clip(set(), top=104)
+    _prompt(canvas)
+    return canvas
+
+
+def _prompt(canvas: Image.Image) -> None:
+    draw = ImageDraw.Draw(canvas)
+    draw.rounded_rectangle([SCALE * v for v in (24, 24, 376, 84)], SCALE * 12, outline=GIVEN, width=SCALE * 4)
+    for top, right in ((42, 348), (59, 250)):
+        draw.rounded_rectangle([SCALE * v for v in (44, top, right, top + 8)], SCALE * 4, fill=(214, 218, 226))
+
+
+def chained_clip() -> Image.Image:
+    """A short row of small frames, and below it more and larger ones, one behind the other."""
+    canvas = _canvas()
+    for number in range(4):
+        time = number / 3
+        _place(canvas, (24 + number * 94, 36, 70, 56), time, time, number in (0, 3))
+    draw = ImageDraw.Draw(canvas)
+    draw.polygon([SCALE * v for v in (176, 118, 224, 118, 200, 142)], fill=GENERATED)
+    for number in range(13):
+        time = number / 12
+        _place(canvas, (24 + number * 12, 168 + number * 3, 208, 166), time, time, number in (0, 12))
+    return canvas
+
+
+def thumbnails() -> dict[str, Image.Image]:
+    """Picture by workflow name, RGB, 400x400."""
+    drawn = {
+        "image_to_video": clip({0}),
+        "transition": clip({0, FRAMES - 1}, transition=True),
+        "text_to_video": prompted_clip(),
+        "transition_upscale_interpolate": chained_clip(),
+        "extend_video": clip({0}, gap=10, columns=6, frames=48),
+        "loop": looped_clip(),
+        "try_the_small_model": shapes_clip(),
+        "story": clip({0, 12, 24}, transition=True, gap=12, columns=5, frames=25),
+    }
+    return {name: image.resize((SIZE, SIZE), Image.Resampling.LANCZOS) for name, image in drawn.items()}
+
+
+def main() -> None:
+    for name, image in thumbnails().items():
+        image.save(FOLDER / f"{name}.jpg", quality=88, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training of the network, and the small model it is tried with."""

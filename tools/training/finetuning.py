@@ -1,0 +1,70 @@
+"""Training a SEINE checkpoint further: encodes a folder of clips inside a ComfyUI, then trains without one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from seine_model import load_unet
+from seine_model.checkpoint import CONFIG_KEY, stored_dtype
+from tools.hosting.environment import say
+from tools.hosting.hosts import Host
+from tools.hosting.server import run_in_host
+from tools.training.latent_clips import LatentClips
+from tools.training.progress import draw_losses, progress
+from tools.training.trainer import Phase, Trainer, TrainingOptions
+
+SAVE_EVERY = 100
+WARMUP = 100
+
+
+def encode(host: Host, arguments: argparse.Namespace, target: Path) -> None:
+    """Encode the clips with the checkpoint's (or base's) own VAE and text encoder, unless `target` is there already.
+
+    Raises ValueError for a folder without usable clips.
+    """
+    if target.exists():
+        say(f"using the clips encoded before: {target} (delete it to encode them again)")
+        return
+    say("encoding the clips")
+    keywords = {name: getattr(arguments, name) for name in ("frames", "every", "width", "height")}
+    keywords |= {
+        name: str(path.resolve()) if path else None
+        for name, path in (("checkpoint", arguments.checkpoint), ("base", arguments.base), ("clips", arguments.clips))
+    }
+    script = Path(__file__).with_name("encode_clips.py")
+    with tempfile.TemporaryDirectory(prefix="seine-encode-") as base:
+        answer = run_in_host(host, Path(base), script, keywords | {"target": str(target.resolve())}, timeout=24 * 3600)
+    if "refused" in answer:
+        raise ValueError(answer["refused"])
+    say(f"{answer['clips']} clips of {arguments.frames} frames from {answer['videos']} videos")
+
+
+def train(arguments: argparse.Namespace, folder: Path, device: str) -> None:
+    """Train on the encoded clips and write the averaged UNet in half precision."""
+    unet = load_unet(arguments.checkpoint, device=device)
+    options = TrainingOptions(
+        phases=(Phase(arguments.steps, arguments.videos, arguments.frames),),
+        learning_rate=arguments.learning_rate,
+        warmup=min(WARMUP, arguments.steps),
+        mixed_precision=not arguments.full_precision,
+        gradient_checkpointing=arguments.gradient_checkpointing,
+        seed=arguments.seed,
+    )
+    trainer = Trainer(unet, LatentClips.load(folder / "clips.safetensors"), options)
+    state = folder / "training.pt"
+    if state.exists():
+        trainer.resume(state)
+        say(f"going on from step {trainer.step}")
+    for _ in progress(trainer.run(), "UNet", trainer.step, options.steps, lambda: trainer.losses[-1:]):
+        if trainer.step % SAVE_EVERY == 0 or trainer.step == options.steps:
+            trainer.save(state)
+    draw_losses({"UNet": trainer.losses}, folder / "losses.png")
+    weights = {key: value.cpu().to(stored_dtype(key, value, torch.float16)) for key, value in trainer.ema.items()}
+    weights = {key: value.contiguous().clone() for key, value in weights.items()}
+    save_file(weights, arguments.output, {CONFIG_KEY: json.dumps(unet.config.to_dict())})
