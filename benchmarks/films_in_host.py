@@ -15,7 +15,7 @@ from comfyui_seine.comfy_adapter import files, video
 from comfyui_seine.comfy_adapter.decoding import decode_frames
 from comfyui_seine.comfy_adapter.films.extending import clip_latents, extend
 from comfyui_seine.comfy_adapter.films.film import Settings
-from comfyui_seine.comfy_adapter.films.storytelling import tell
+from comfyui_seine.comfy_adapter.films.storytelling import sample_story
 from comfyui_seine.nodes.loaders import SEINECheckpointLoader
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -73,7 +73,7 @@ def story(loaded: tuple, script: str, pictures: str, target: str, steps: int, cf
     images = load_file(pictures)["first"]
     size = (images.shape[2], images.shape[1])
     settings = Settings(steps, cfg, "ddim", "seine", WINDOW, OVERLAP)
-    latents, timeline = tell(model, clip, vae, images, script, "", 8.0, size, "crop", 0, settings)
+    latents, timeline = sample_story(model, clip, vae, images, script, "", 8.0, size, "crop", 0, settings)
     decoded = {"film": decode_frames(vae, latents, WINDOW), "pictures": vae.decode(vae.encode(images))}
     save_file({name: frames.contiguous() for name, frames in decoded.items()}, target)
     return {"timeline": timeline}

@@ -40,6 +40,8 @@ class HostHooks(Hooks):
         self.options["block"] = self.block
 
     def time_embedding(self, embedding: Tensor) -> Tensor:
+        # Patches expect what the host has: one for each row, which are frames.
+        embedding = embedding.repeat_interleave(len(self.inputs["x"]) // len(embedding), 0)
         for patch in self.patches.get("emb_patch", ()):
             embedding = patch(embedding, self.width, self.options)
         self.inputs["emb"] = embedding
@@ -85,9 +87,9 @@ class HostHooks(Hooks):
             out = patch(out, extra)
         return out
 
-    def between_attentions(self, x: Tensor) -> Tensor:
+    def between_attentions(self, x: Tensor, heads: int) -> Tensor:
         for patch in self.patches.get("middle_patch", ()):
-            x = patch(x, self._extra_options(1, x.shape[-1]))
+            x = patch(x, self._extra_options(heads, x.shape[-1]))
         return x
 
     def temporal_attention(self, attn: TemporalAttention, x: Tensor, positions: FramePositions) -> Tensor:

@@ -5,7 +5,7 @@ from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter.films.extending import DIRECTIONS, clip_latents, extend
 from ..comfy_adapter.films.film import Settings
-from ..comfy_adapter.films.storytelling import tell
+from ..comfy_adapter.films.storytelling import sample_story
 from ..comfy_adapter.keyframes import check_size
 from ..seine_model.preprocessing import RESIZE_MODES
 from .sampling_inputs import sampling_inputs
@@ -189,7 +189,7 @@ class SEINEStory(io.ComfyNode):
     ) -> io.NodeOutput:
         check_size(width, height)
         settings = Settings(steps, cfg, sampler_name, scheduler, window, overlap)
-        latents, timeline = tell(
+        latents, timeline = sample_story(
             model, clip, vae, images, story, negative_prompt, fps, (width, height), resize_mode, seed, settings
         )
         return io.NodeOutput({"samples": latents}, fps, timeline)

@@ -10,8 +10,8 @@ DEFAULT_STEPS = 25
 """Twice the fewest steps of ddim that were as good as 100, at the official cfg, in docs/small_model.md."""
 
 
-def sampling_inputs(made: str, seed_after_run: bool | str, steps_tooltip: str) -> list:
-    """`made`: what is sampled, in a word; `seed_after_run`: what the interface does with the seed, see io.Int."""
+def sampling_inputs(what: str, seed_after_run: bool | str, steps_tooltip: str) -> list:
+    """`what`: what is sampled, in a word; `seed_after_run`: what the interface does with the seed, see io.Int."""
     return [
         io.Int.Input(
             "seed",
@@ -19,7 +19,7 @@ def sampling_inputs(made: str, seed_after_run: bool | str, steps_tooltip: str) -
             min=0,
             max=0xFFFFFFFFFFFFFFFF,
             control_after_generate=seed_after_run,
-            tooltip=f"The noise the {made} grows from; the same seed gives the same {made}.",
+            tooltip=f"The noise the {what} grows from; the same seed gives the same {what}.",
         ),
         io.Int.Input("steps", default=DEFAULT_STEPS, min=1, max=1000, tooltip=steps_tooltip),
         io.Float.Input(

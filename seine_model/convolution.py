@@ -9,10 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMALL_MAP = 64
-"""Pixels from which the CPU is faster with channels last: 8x8."""
-FEW_PIXELS = 256
-"""Of all maps together, at most: then the CPU spends most of a convolution on its weights."""
+from .device_choices import are_few_pixels, is_small_map
 
 
 @lru_cache(maxsize=8)
@@ -25,9 +22,9 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
 
     class Convolution(operations.Conv2d):
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            if x.device.type != "cpu" or x.shape[-2] * x.shape[-1] >= SMALL_MAP:
+            if not is_small_map(x):
                 return super()._conv_forward(x, weight, bias)
-            if x.shape[0] * x.shape[-2] * x.shape[-1] <= FEW_PIXELS and weight.is_contiguous():
+            if are_few_pixels(x) and weight.is_contiguous():
                 return _as_product(x, weight, bias, self.stride, self.padding)
             # Half the time of channels last.
             return super()._conv_forward(x.contiguous(), weight, bias).contiguous(memory_format=torch.channels_last)

@@ -25,7 +25,7 @@ class Hooks:
         """The blocks called from here on belong to this position."""
 
     def time_embedding(self, embedding: Tensor) -> Tensor:
-        """After the time embedding, ``[videos, 4*width]``."""
+        """After the time embedding, ``[videos, 4*width]``; may return one for each frame."""
         return embedding
 
     def after_input(self, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,8 +43,8 @@ class Hooks:
         """``attn1`` (self) and ``attn2`` (text): tokens ``[batch, tokens, width]``, context None for self-attention."""
         return attn(x, context)
 
-    def between_attentions(self, x: Tensor) -> Tensor:
-        """Tokens between self- and cross-attention."""
+    def between_attentions(self, x: Tensor, heads: int) -> Tensor:
+        """Tokens between self- and cross-attention, which have so many heads."""
         return x
 
     def temporal_attention(self, attn: TemporalAttention, x: Tensor, positions: FramePositions) -> Tensor:

@@ -15,13 +15,9 @@ from torch import Tensor, nn
 
 from .config import SeineConfig
 from .convolution import convolution
+from .device_choices import feed_forward_pieces
 from .hooks import AttentionFunction, Hooks
 from .temporal import FramePositions, RotaryEmbedding, TemporalAttention
-
-INNER_VALUES = 2**27
-"""Most values between the layers of a feed-forward that are there at once: 256 MB in half precision."""
-INNER_VALUES_ON_CPU = 6 * 2**20
-"""The same on the CPU, where what fits its caches is a fifth faster, and where smaller pieces are slower again."""
 
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -64,7 +60,10 @@ class TimeEmbedding(nn.Module):
 
 
 class ResnetBlock(nn.Module):
-    """``[videos*frames, in, h, w]`` to ``[videos*frames, out, h, w]``; normalises over all frames of a video."""
+    """``[videos*frames, in, h, w]`` to ``[videos*frames, out, h, w]``; normalises over all frames of a video.
+
+    `time`: the time embedding of each video, or of each frame.
+    """
 
     def __init__(
         self, in_width: int, width: int, time_width: int, groups: int, dtype: Any, device: Any, operations: Any
@@ -80,7 +79,8 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, frames: int) -> Tensor:
         h = self.conv1(silu_(norm_all_frames(self.norm1, x, frames)))
-        h = h + self.time_emb_proj(time).repeat_interleave(frames, 0)[:, :, None, None]
+        time = self.time_emb_proj(time)
+        h = h + time.repeat_interleave(len(h) // len(time), 0)[:, :, None, None]
         h = self.conv2(silu_(norm_all_frames(self.norm2, h, frames)))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
@@ -162,9 +162,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Between the layers there are 8 times as many values as x has; all at once would be much memory.
-        most = INNER_VALUES_ON_CPU if x.device.type == "cpu" else INNER_VALUES
-        pieces = -(-8 * x.numel() // most)
-        parts = [self.net[2](self.net[0](piece)) for piece in x.chunk(pieces)]
+        pieces = x.chunk(feed_forward_pieces(8 * x.numel(), x.device.type))
+        parts = [self.net[2](self.net[0](piece)) for piece in pieces]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
@@ -196,7 +195,7 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor, context: Tensor, positions: FramePositions, hooks: Hooks) -> Tensor:
         frames = positions.frames
         x = x + hooks.attention("attn1", self.attn1, self.norm1(x), None)
-        x = hooks.between_attentions(x)
+        x = hooks.between_attentions(x, self.attn1.heads)
         n = self.norm2(x)
         if hooks.per_frame_text:
             n = hooks.attention("attn2", self.attn2, n, context.repeat_interleave(frames, 0))

@@ -9,8 +9,8 @@ STEPS_BEHIND = 2
 """How many steps of the clip beside a seam show how much moves there."""
 
 
-def meet_kept_frames(made: Tensor, mask: Tensor, given: Tensor) -> Tensor:
-    """`made`, with the kept frames exactly as given and the others moved to meet them: ``[frames, 4, h, w]``.
+def meet_kept_frames(generated: Tensor, mask: Tensor, given: Tensor) -> Tensor:
+    """`generated`, with the kept frames exactly as given and the others moved to meet them: ``[frames, 4, h, w]``.
 
     SEINE generates kept frames anew, a little off, and the frames beside them in a slightly different look; put beside
     the given ones they would jump. What a kept frame is off by, and what of the step beside it is not motion, is added
@@ -18,13 +18,13 @@ def meet_kept_frames(made: Tensor, mask: Tensor, given: Tensor) -> Tensor:
     mask ``[frames]``: 1 = generate; `given` is read where it is 0.
     """
     kept = (mask < 0.5).nonzero().flatten().tolist()
-    met = made.clone()
+    met = generated.clone()
     for frame in kept:
         for side in (-1, 1):
             run = _generated_beside(frame, side, mask)
             if not run:
                 continue
-            off = given[frame] - made[frame] - _excess(made[[frame, *run[: STEPS_BEHIND + 1]]])
+            off = given[frame] - generated[frame] - _excess(generated[[frame, *run[: STEPS_BEHIND + 1]]])
             for distance, other in enumerate(run, 1):
                 met[other] += off * (1 - distance / (len(run) + 1))
     met[kept] = given[kept]

@@ -10,12 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import device_choices
 from .config import ROTARY_DIM
 
 NUM_BUCKETS = 32
 MAX_DISTANCE = 32
-MOST_PIXELS = 2**15
-"""Attended to at once. CUDA's grids end at 65535, which a second pass at 1536x1536 would exceed."""
 
 
 def rotary_frequencies(device: torch.device | str | None = None) -> Tensor:
@@ -122,7 +121,7 @@ class TemporalAttention(nn.Module):
         k = rotate_(self._heads(self.to_k(x)), positions).transpose(-3, -2).flatten(0, 1)
         v = self._heads(self.to_v(x)).transpose(-3, -2).flatten(0, 1)
         bias = self.time_rel_pos_bias(positions.buckets, x.dtype)
-        parts = zip(*(t.split(MOST_PIXELS) for t in (q, k, v)), strict=True)
+        parts = zip(*(t.split(device_choices.MOST_PIXELS) for t in (q, k, v)), strict=True)
         outs = [F.scaled_dot_product_attention(*part, attn_mask=bias) for part in parts]
         out = torch.cat(outs) if len(outs) > 1 else outs[0]
         return self.to_out[0](out.transpose(-3, -2).reshape(x.shape))

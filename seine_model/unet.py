@@ -38,7 +38,7 @@ class Level(nn.Module):
         self.downsamplers = nn.ModuleList(downsamplers)
         self.upsamplers = nn.ModuleList(upsamplers)
 
-    def layer(
+    def resnet_and_attention(
         self, index: int, h: Tensor, time: Tensor, context: Tensor, positions: FramePositions, hooks: Hooks
     ) -> Tensor:
         """One resnet and, where this level has them, the transformer behind it."""
@@ -49,8 +49,9 @@ class Level(nn.Module):
 class SeineUNet3D(nn.Module):
     """Predicts the noise in a video's latents, given the mask and the latents of its kept frames.
 
-    `operations` is a namespace with Linear, Conv2d, GroupNorm and LayerNorm (default torch.nn); `attention` a function
-    ``(q, k, v, heads) -> out`` for spatial and text attention. Weights are not meant to be used before loading.
+    `operations` is a namespace with Linear, Conv2d, GroupNorm, LayerNorm and Embedding (default torch.nn); `attention`
+    a function ``(q, k, v, heads) -> out`` for spatial and text attention. Weights are not meant to be used before
+    loading.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class SeineUNet3D(nn.Module):
         for level in self.down_blocks:
             for index in range(len(level.resnets)):
                 hooks.enter("input", len(skips))
-                h, skip = hooks.after_input(level.layer(index, h, time, context, positions, hooks))
+                h, skip = hooks.after_input(level.resnet_and_attention(index, h, time, context, positions, hooks))
                 skips.append(skip)
             for downsample in level.downsamplers:
                 hooks.enter("input", len(skips))
@@ -141,8 +142,8 @@ class SeineUNet3D(nn.Module):
                 skips.append(skip)
 
         hooks.enter("middle", 0)
-        h = self.mid_block.layer(0, h, time, context, positions, hooks)
-        h = self.mid_block.layer(1, h, time, context, positions, hooks)
+        h = self.mid_block.resnet_and_attention(0, h, time, context, positions, hooks)
+        h = self.mid_block.resnet_and_attention(1, h, time, context, positions, hooks)
         h = hooks.after_middle(h)
 
         block = 0
@@ -150,7 +151,7 @@ class SeineUNet3D(nn.Module):
             for index in range(len(level.resnets)):
                 hooks.enter("output", block)
                 h, skip = hooks.before_output(h, skips.pop())
-                h = level.layer(index, torch.cat((h, skip), dim=1), time, context, positions, hooks)
+                h = level.resnet_and_attention(index, torch.cat((h, skip), dim=1), time, context, positions, hooks)
                 block += 1
             for upsample in level.upsamplers:
                 h = upsample(h, skips[-1].shape[-2:])

@@ -41,7 +41,7 @@ def plan(before: int, gap: int, after: int, window: int, overlap: int) -> list[W
             f"windows of {window}: choose it from 1 to {(window - 1) // ends}"
         )
     if after and not before:
-        return [_mirrored(each, gap) for each in _forward(after, gap, window, overlap)]
+        return [_mirrored(forward, gap) for forward in _forward(after, gap, window, overlap)]
     if not after:
         return _forward(before, gap, window, overlap)
     trail = min(overlap, after)

@@ -31,15 +31,16 @@ SAMPLE_MODEL = "sample.safetensors"
 class HostLog:
     """Which hosts there are, and how their tests went."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: str) -> None:
+        self.chosen = chosen
         self.found: dict[str, hosts.Host] = {}
         self.missing: dict[str, str] = {}
         self.results: dict[str, Counter] = {}
 
-    def names(self, chosen: str) -> list[str]:
+    def names(self) -> list[str]:
         """The hosts to run on; looked for once. The registry host is named even if it cannot be had."""
         for name in hosts.HOST_NAMES:
-            if chosen in ("all", name) and name not in self.found and name not in self.missing:
+            if self.chosen in ("all", name) and name not in self.found and name not in self.missing:
                 try:
                     self.found[name] = hosts.find(name)
                 except hosts.SetupError as problem:
@@ -57,7 +58,7 @@ class HostLog:
     def summary(self) -> str:
         """One line: each host with versions and results, without paths; nothing where no test asked for one."""
         if self.results:
-            self.names("all")
+            self.names()
         parts = []
         for name in hosts.HOST_NAMES:
             if name in self.found:
@@ -77,7 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[HOST_LOG] = HostLog()
+    config.stash[HOST_LOG] = HostLog(config.getoption("--host"))
     config.pluginmanager.register(config.stash[HOST_LOG])
     config.addinivalue_line("markers", "host: runs in a ComfyUI; -m 'not host' is the quick set")
     environment.tidy_up_when_terminated()  # servers are in process groups of their own
@@ -86,9 +87,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "host" not in metafunc.fixturenames:
         return
-    log, chosen = metafunc.config.stash[HOST_LOG], metafunc.config.getoption("--host")
-    names = log.names(chosen)
-    if chosen == "modern" and not names:
+    log = metafunc.config.stash[HOST_LOG]
+    names = log.names()
+    if log.chosen == "modern" and not names:
         raise pytest.UsageError(log.missing["modern"])
     metafunc.parametrize("host", names, indirect=True, scope="session")
 

@@ -73,16 +73,16 @@ class FilmMaker:
 
     def fill(self, gap: Gap) -> Tensor:
         """The gap's frames ``[frames, 4, h, w]``."""
-        made = self.gray.new_zeros((gap.frames, *self.gray.shape[1:]))
+        filled = self.gray.new_zeros((gap.frames, *self.gray.shape[1:]))
         for index, window in enumerate(gap.windows(self.settings)):
             comfy.model_management.throw_exception_if_processing_interrupted()
-            kept = [_frame(gap, made, window.start + position) for position in window.kept]
+            kept = [_frame(gap, filled, window.start + position) for position in window.kept]
             show_progress_text(f"{gap.name}: window {self.done + 1} of {self.windows}")
             frames = self._window(gap, window, kept, (gap.seed + index) % SEEDS)
             first = window.first - window.start
-            made[window.first : window.last + 1] = frames[first : first + window.last - window.first + 1]
+            filled[window.first : window.last + 1] = frames[first : first + window.last - window.first + 1]
             self.done += 1
-        return made
+        return filled
 
     def _window(self, gap: Gap, window: Window, kept: list[Tensor], seed: int) -> Tensor:
         mask = torch.ones(window.length)
@@ -133,8 +133,8 @@ class FilmMaker:
         return lambda step, x0, x, total: progress(done * steps + step, x0, x, steps * self.windows)
 
 
-def _frame(gap: Gap, made: Tensor, number: int) -> Tensor:
+def _frame(gap: Gap, filled: Tensor, number: int) -> Tensor:
     """Frame `number` in the gap's numbers."""
     if number < 0:
         return gap.before[number]
-    return gap.after[number - gap.frames] if number >= gap.frames else made[number]
+    return gap.after[number - gap.frames] if number >= gap.frames else filled[number]

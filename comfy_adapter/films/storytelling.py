@@ -17,7 +17,7 @@ SEEDS_PER_SEGMENT = 1 << 20
 """Apart enough that a segment's windows use no other segment's noise, however long it becomes."""
 
 
-def tell(
+def sample_story(
     model: Any,
     clip: Any,
     vae: Any,
@@ -62,13 +62,13 @@ def tell(
         )
 
     maker = FilmMaker(model, gray, settings, windows)
-    made: list[Tensor] = [nothing] * len(segments)
+    sampled: list[Tensor] = [nothing] * len(segments)
     for index in range(0, len(segments), 2):
         picture = pictures[index // 2 : index // 2 + 1]
         shot = gap_at(index, picture, nothing)
-        made[index] = torch.cat((picture, maker.fill(shot))) if shot.frames else picture
+        sampled[index] = torch.cat((picture, maker.fill(shot))) if shot.frames else picture
         if index:
-            made[index - 1] = maker.fill(gap_at(index - 1, made[index - 2], made[index]))
+            sampled[index - 1] = maker.fill(gap_at(index - 1, sampled[index - 2], sampled[index]))
     if segments[-1].kind == TRANSITION:  # back to the first shot
-        made[-1] = maker.fill(gap_at(len(segments) - 1, made[-2], made[0]))
-    return torch.cat(made), "\n".join(segment.describe() for segment in segments)
+        sampled[-1] = maker.fill(gap_at(len(segments) - 1, sampled[-2], sampled[0]))
+    return torch.cat(sampled), "\n".join(segment.describe() for segment in segments)

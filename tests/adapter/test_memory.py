@@ -1,10 +1,5 @@
 """When memory runs out: smaller pieces first, then words that help."""
 
-import pytest
-import torch
-
-from seine_model import layers
-
 
 def test_smaller_pieces_are_tried_before_giving_up(run_in_host):
     report = run_in_host("memory.py")
@@ -20,17 +15,3 @@ def test_smaller_pieces_are_tried_before_giving_up(run_in_host):
     # The batch that was too large is not tried again.
     assert report["rows tried"] == [8] + [4] * 6
     assert "4 frames of 64x64" in report["clip too large"] and "lower width and height" in report["clip too large"]
-
-
-@pytest.mark.parametrize("limit", [1, 5000])
-def test_feed_forward_in_pieces_is_the_same(monkeypatch, limit):
-    torch.manual_seed(0)
-    network = layers.FeedForward(16, None, None, torch.nn)
-    x = torch.randn(6, 20, 16)
-    with torch.no_grad():
-        whole = network(x)
-        sizes = []
-        network.net[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
-        monkeypatch.setattr(layers, "INNER_VALUES_ON_CPU", limit)
-        torch.testing.assert_close(network(x), whole)
-    assert sizes == ([1] * 6 if limit == 1 else [2, 2, 2])

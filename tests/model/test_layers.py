@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from seine_model.layers import Upsample, norm_all_frames, scaled_dot_product_attention, timestep_embedding
+from seine_model import device_choices
+from seine_model.layers import FeedForward, Upsample, norm_all_frames, scaled_dot_product_attention, timestep_embedding
 from tests import golden_data as golden
 
 
@@ -39,3 +40,17 @@ def test_attention_is_softmax_of_scaled_products():
         for a, b, c in zip(q.split(4, -1), k.split(4, -1), v.split(4, -1), strict=True)
     ]
     assert golden.largest(scaled_dot_product_attention(q, k, v, heads=3), torch.cat(heads, -1)) < 1e-5
+
+
+@pytest.mark.parametrize("limit", [1, 5000])
+def test_feed_forward_in_pieces_is_the_same(monkeypatch, limit):
+    torch.manual_seed(0)
+    network = FeedForward(16, None, None, torch.nn)
+    x = torch.randn(6, 20, 16)
+    with torch.no_grad():
+        whole = network(x)
+        sizes = []
+        network.net[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+        monkeypatch.setattr(device_choices, "INNER_VALUES_ON_CPU", limit)
+        torch.testing.assert_close(network(x), whole)
+    assert sizes == ([1] * 6 if limit == 1 else [2, 2, 2])

@@ -75,7 +75,7 @@ def test_more_pixels_than_a_device_takes_at_once_are_attended_to_in_parts(monkey
         rows.append(len(q))
         return plain(q, *others, **options)
 
-    monkeypatch.setattr("seine_model.temporal.MOST_PIXELS", 4)
+    monkeypatch.setattr("seine_model.device_choices.MOST_PIXELS", 4)
     monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", counted)
     assert torch.allclose(attention(x, positions(5)), whole, atol=1e-6)
     assert rows == [4, 4, 4, 2]

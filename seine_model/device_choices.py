@@ -1,0 +1,31 @@
+"""What is computed another way on one kind of device than on another, and the sizes at which it was found to pay."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+SMALL_MAP = 64
+"""Pixels from which the CPU convolves faster with channels last: 8x8."""
+FEW_PIXELS = 256
+"""Of all maps together, at most: then the CPU spends most of a convolution on its weights."""
+INNER_VALUES = 2**27
+"""Most values between the layers of a feed-forward that are there at once: 256 MB in half precision."""
+INNER_VALUES_ON_CPU = 6 * 2**20
+"""The same on the CPU, where what fits its caches is a fifth faster, and where smaller pieces are slower again."""
+MOST_PIXELS = 2**15
+"""Attended to over frames at once. CUDA's grids end at 65535, which a second pass at 1536x1536 would exceed."""
+
+
+def is_small_map(x: Tensor) -> bool:
+    """Whether a map ``[rows, channels, h, w]`` is so small that the CPU is slower with channels last."""
+    return x.device.type == "cpu" and x.shape[-2] * x.shape[-1] < SMALL_MAP
+
+
+def are_few_pixels(x: Tensor) -> bool:
+    """Whether a convolution of these maps ``[rows, channels, h, w]`` spends most of its time on the weights."""
+    return x.device.type == "cpu" and x.shape[0] * x.shape[-2] * x.shape[-1] <= FEW_PIXELS
+
+
+def feed_forward_pieces(values: int, device_type: str) -> int:
+    """Into how many pieces to cut a feed-forward with so many values between its layers."""
+    return -(-values // (INNER_VALUES_ON_CPU if device_type == "cpu" else INNER_VALUES))
