@@ -86,7 +86,10 @@ class RelativePositionBias(nn.Module):
 
     def __init__(self, heads: int, dtype: Any = None, device: Any = None, operations: Any = nn) -> None:
         super().__init__()
-        self.relative_attention_bias = operations.Embedding(NUM_BUCKETS, heads, dtype=dtype, device=device)
+        kwargs = {"dtype": dtype, "device": device}
+        # Given, since drawing start values on the meta device would load 130 MB of PyTorch's compiler.
+        table = torch.empty(NUM_BUCKETS, heads, **kwargs)
+        self.relative_attention_bias = operations.Embedding(NUM_BUCKETS, heads, _weight=table, **kwargs)
 
     def forward(self, buckets: Tensor, dtype: torch.dtype) -> Tensor:
         """``[frames, frames]`` buckets to a bias ``[1, heads, frames, frames]``."""
