@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
 from seine_model.checkpoint import UNET_PREFIX, read_checkpoint, strip_prefix
+from tools.hosting.hosts import Host
 from tools.hosting.model_files import BASE, INTERPOLATOR, SEINE, UPSCALER
 from tools.hosting.sample_bundle import SMALL, sample_bundle
+
+
+def other_inputs(host: Host) -> set[str]:
+    """Core nodes of the workflows that have other inputs in this host than in the one they are written with."""
+    return {"SaveVideo"} if host.version_numbers() < (0, 33, 0) else set()
+
+
+def comparable(content: str, host: Host) -> dict[str, Any]:
+    """A workflow of either format, without what it gives to `other_inputs`."""
+    workflow = json.loads(content)
+    for node in workflow.get("nodes", workflow.values()):
+        if other_inputs(host) & {node.get("type"), node.get("class_type")}:
+            node |= {"inputs": None, "widgets_values": None}
+    return workflow
 
 
 def write_models(models: Path) -> None:

@@ -12,7 +12,7 @@ def test_video_is_the_hosts_own_but_decodes_a_few_frames_at_a_time(run_in_host):
     assert report["decoded for that"] == [], "asking for length and size decodes nothing"
     assert report["decoded at a time"] == [4, 4, 3]
     assert report["written"] == [[11, 64, 64, 3]] * 2 and report["iterated"]
-    assert report["difference"] < 1, "levels of 255; the encoder itself is not the same to the bit"
+    assert report["difference"] < 2, "levels of 255; the encoder itself is not the same to the bit"
     assert report["components"] == [[11, 64, 64, 3], "25/2"] and report["components equal"]
     assert report["again"] == [11, 64, 64, 3], "it can be saved twice"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seine_model.masks import MODES, frame_mask, kept_frames
-from tests.published import write_models
+from tests.published import comparable, write_models
 from tools.authoring import build_locales, build_workflows
 from tools.hosting import browser
 from tools.hosting.model_files import INTERPOLATOR, SEINE
@@ -102,11 +102,11 @@ def test_template_opens_from_the_dialog(page, name):
     browser.screenshot(page, f"template-{name}")
 
 
-def test_workflow_file_dropped_on_the_canvas(page):
+def test_workflow_file_dropped_on_the_canvas(page, host):
     drop(page, "transition")
     assert sorted(types(page)) == sorted(saved_types("transition"))
-    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
-    api = json.loads((FOLDER / "api" / "transition.json").read_text(encoding="utf-8"))
+    prompt = comparable(page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"), host)
+    api = comparable((FOLDER / "api" / "transition.json").read_text(encoding="utf-8"), host)
     assert {key: node["inputs"] for key, node in prompt.items()} == {key: node["inputs"] for key, node in api.items()}
 
 

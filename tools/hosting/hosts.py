@@ -48,6 +48,10 @@ class Host:
             return self.python
         return environment.ensure_on_top(self.name, self.folder / "requirements.txt", "torch")
 
+    def version_numbers(self) -> tuple[int, ...]:
+        """Its version to be compared; nothing where it is not known."""
+        return tuple(map(int, re.findall(r"\d+", self.version)))
+
     def torch_version(self) -> str:
         return package_version(self.prepare(), "torch")
 

@@ -80,7 +80,7 @@ def messages_of_the_code() -> str:
     """Every string of the code on a line of its own, with … where a value is put in."""
     lines = []
     for folder in ("nodes", "comfy_adapter", "seine_model"):
-        for file in sorted((REPOSITORY / folder).glob("*.py")):
+        for file in sorted((REPOSITORY / folder).rglob("*.py")):
             for part in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(part, ast.JoinedStr):
                     pieces = (piece.value if isinstance(piece, ast.Constant) else "…" for piece in part.values)
