@@ -87,9 +87,9 @@ class RelativePositionBias(nn.Module):
     def __init__(self, heads: int, dtype: Any = None, device: Any = None, operations: Any = nn) -> None:
         super().__init__()
         kwargs = {"dtype": dtype, "device": device}
-        # Given, since drawing start values on the meta device would load 130 MB of PyTorch's compiler.
-        table = torch.empty(NUM_BUCKETS, heads, **kwargs)
-        self.relative_attention_bias = operations.Embedding(NUM_BUCKETS, heads, _weight=table, **kwargs)
+        # Drawing start values on the meta device would load 130 MB of PyTorch's compiler; a host's layers draw none.
+        given = {"_weight": torch.empty(NUM_BUCKETS, heads, **kwargs)} if operations is nn else {}
+        self.relative_attention_bias = operations.Embedding(NUM_BUCKETS, heads, **given, **kwargs)
 
     def forward(self, buckets: Tensor, dtype: torch.dtype) -> Tensor:
         """``[frames, frames]`` buckets to a bias ``[1, heads, frames, frames]``."""
