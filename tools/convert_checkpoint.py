@@ -3,7 +3,7 @@
     python tools/convert_checkpoint.py seine.pt seine_fp16.safetensors --dtype fp16
     python tools/convert_checkpoint.py seine.pt seine_bundle.safetensors --base stable-diffusion-v1-4
 
-Needs torch and safetensors: run it with the Python that runs ComfyUI.
+Needs torch, safetensors and tqdm: run it with the Python that runs ComfyUI.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from seine_model import CheckpointError, SeineConfig
 from seine_model.conversion import DTYPES, Conversion, convert
+from tools.hosting.bars import PhaseBars
 
 try:
     import resource
@@ -28,6 +29,7 @@ except ImportError:  # Windows keeps no such record
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(arguments)
+    bars = PhaseBars(unit="%")
     try:
         config = None if options.config is None else _read_config(options.config)
         result = convert(
@@ -37,11 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             base=options.base,
             config=config,
             overwrite=options.overwrite,
-            progress=_ProgressLine(),
+            progress=lambda phase, fraction: bars.show(phase, int(100 * fraction), 100),
         )
     except (CheckpointError, ValueError, OSError) as error:
+        bars.close()
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        bars.close()
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
     print(_summary(options.target, options.dtype, result))
     return 0
 
@@ -70,19 +77,6 @@ def _read_config(path: Path) -> SeineConfig:
         return SeineConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"--config {path}: {error}") from error
-
-
-class _ProgressLine:
-    """One line per phase and quarter of it, so that a log stays readable."""
-
-    def __init__(self) -> None:
-        self._last: tuple[str, int] = ("", -1)
-
-    def __call__(self, phase: str, fraction: float) -> None:
-        step = (phase, int(fraction * 4) * 25)
-        if step != self._last:
-            self._last = step
-            print(f"{phase} {step[1]}%", file=sys.stderr, flush=True)
 
 
 def _summary(target: Path, dtype: str, result: Conversion) -> str:

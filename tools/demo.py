@@ -3,6 +3,9 @@
 Sets up a ComfyUI ($COMFYUI_PATH if set, see hosts.py), links the pack into it, and runs the image-to-video and the
 transition workflow of workflows/api over HTTP. Each clip is left as MP4, with its first, middle and last frame as PNG.
 Without --checkpoint it runs the small model of the pack, which knows only pictures like those in example_inputs/.
+
+    python tools/demo.py
+    python tools/demo.py --checkpoint seine.pt --base sd-v1-4.safetensors --width 560 --height 240
 """
 
 from __future__ import annotations
@@ -104,6 +107,8 @@ def main() -> int:
 
 
 def make_clips(arguments: argparse.Namespace, started: float) -> int:
+    from tools.hosting.bars import PhaseBars
+
     host = hosts.find(arguments.host)
     python = host.prepare()
     say(f"ComfyUI: {host.describe()}")
@@ -121,9 +126,9 @@ def make_clips(arguments: argparse.Namespace, started: float) -> int:
                 size = f"{arguments.width}x{arguments.height}"
                 say(f"{name}: {arguments.frames} frames of {size}, {arguments.steps} steps")
                 graph = adapted_graph(server.client, clip, choice, arguments)
-                outputs = server.client.run(graph, progress_printer(), timeout=6 * 3600)
+                outputs = server.client.run(graph, shown_on(PhaseBars()), timeout=6 * 3600)
                 (file,) = server.client.files(outputs)
-                made += keep_clip(server.client.fetch(file), file.filename, arguments.output / name, clip_rate(graph))
+                made += keep_clip(server.client.fetch(file), arguments.output / name)
                 say(f"{name}: done in {time.monotonic() - began:.0f} s")
     print(f"\nIn {arguments.output}:")
     for path in made:
@@ -188,48 +193,26 @@ def photograph_png(name: str) -> bytes:
     return file.getvalue()
 
 
-def progress_printer() -> Callable[[Progress], None]:
-    """Prints a bar for each node that counts steps; one line per node where the output is not a terminal."""
-    bar_width, live = 30, sys.stdout.isatty()
+def shown_on(bars: Any) -> Callable[[Progress], None]:
+    """Shows the steps of each node that counts them."""
 
     def show(event: Progress) -> None:
-        if event.maximum == 0:
-            return
-        done = event.value >= event.maximum
-        if live or done:
-            filled = bar_width * event.value // event.maximum
-            bar = "#" * filled + "-" * (bar_width - filled)
-            end = "\n" if done else "\r"
-            print(f"  [{bar}] {event.node_type}: step {event.value}/{event.maximum}", end=end, flush=True)
+        if event.maximum:
+            bars.show(f"  {event.node_type}", event.value, event.maximum)
 
     return show
 
 
-def clip_rate(graph: workflow_graph.Graph) -> int:
-    """Frames per second that the workflow asks for."""
-    return round(next(node["inputs"]["fps"] for node in graph.values() if "fps" in node["inputs"]))
-
-
-def keep_clip(content: bytes, filename: str, target: Path, rate: int) -> list[Path]:
+def keep_clip(content: bytes, target: Path) -> list[Path]:
     """Leave a fetched clip as `<target>.mp4`, its first, middle and last frame as PNG beside it; return the files."""
     import io
 
     import av
-    from PIL import Image, ImageSequence
 
     video = target.with_name(f"{target.name}.mp4")
-    if filename.endswith(".webp"):
-        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(content)))]
-        with av.open(str(video), "w") as container:
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
-            stream.width, stream.height, stream.pix_fmt = *frames[0].size, "yuv420p"
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_image(frame)))
-            container.mux(stream.encode())
-    else:
-        video.write_bytes(content)
-        with av.open(io.BytesIO(content)) as container:
-            frames = [frame.to_image() for frame in container.decode(video=0)]
+    video.write_bytes(content)
+    with av.open(io.BytesIO(content)) as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)]
     stills = []
     for position, frame in {"first": frames[0], "middle": frames[len(frames) // 2], "last": frames[-1]}.items():
         stills.append(target.with_name(f"{target.name}_{position}.png"))

@@ -1,5 +1,9 @@
 """Training: `python tools/train.py small` makes a small SEINE from nothing, `python tools/train.py finetune` teaches a
 SEINE checkpoint your clips. Both can be stopped at any time: the same command goes on where it was.
+
+    python tools/train.py small
+    python tools/train.py finetune --checkpoint seine.pt --base sd-v1-4.safetensors --clips my_clips \\
+        --output tuned.safetensors
 """
 
 from __future__ import annotations

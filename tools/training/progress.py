@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
+
+from tools.hosting import bars
 
 
 def progress(steps: Iterable, name: str, done: int, total: int, shown: Callable[[], list[float]]) -> Iterable:
     """A bar over `steps` that shows the latest loss."""
-    with tqdm(total=total, initial=done, desc=name, unit="step", smoothing=0.05) as bar:
+    with bars.bar(name, total, done) as bar:
         for step in steps:
             yield step
             bar.update()

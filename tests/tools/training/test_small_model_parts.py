@@ -60,6 +60,7 @@ def test_captions_and_labels_agree():
     assert "" in captions
 
 
+@pytest.mark.host
 def test_captions_of_the_world_fit_the_encoder(tokenizer):
     captions, _ = text.captions_and_labels(1, 300)
     tokens = tokenizer(captions)
@@ -68,6 +69,7 @@ def test_captions_of_the_world_fit_the_encoder(tokenizer):
     assert len({tuple(row.tolist()) for row in tokens}) == len(set(captions))
 
 
+@pytest.mark.host
 def test_tokens_are_padded_with_end_of_text_and_cut(tokenizer):
     short, long = tokenizer(["a red ball", "ball " * 100])
     assert short.shape == long.shape == (text.TOKENS,)
@@ -114,6 +116,7 @@ def made(tmp_path_factory, tokenizer):
     return folder
 
 
+@pytest.mark.host
 def test_complete_stages_are_not_repeated(made):
     (first, metadata), (again, again_metadata) = (
         read_checkpoint(made / f"{name}.safetensors") for name in ("model", "again")
@@ -125,6 +128,7 @@ def test_complete_stages_are_not_repeated(made):
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
+@pytest.mark.host
 def test_recipe_leaves_a_small_bundle_curves_and_strips(made):
     bundle = made / "model.safetensors"
     assert bundle.stat().st_size < 16e6
@@ -139,6 +143,7 @@ def test_recipe_leaves_a_small_bundle_curves_and_strips(made):
     assert load_unet(bundle).config == recipe.CONFIG
 
 
+@pytest.mark.host
 def test_the_unet_sees_latents_of_the_deviation_asked_for(made):
     clips = LatentClips.load(made / "clips.safetensors")
     assert clips.latents.shape == (3, 16, 4, 8, 8)
