@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 Graph = dict[str, dict[str, Any]]
 
@@ -77,7 +75,11 @@ class Client:
     def __init__(self, address: str, still_there: Callable[[], None] = lambda: None):
         self.address = address
         self._still_there = still_there
+        import requests  # as websocket below: commands read this file before the environment that has them is there
+
         self._id = uuid.uuid4().hex
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy on the way to this machine
         self._graphs: dict[str, Graph] = {}
         self._socket = None
 
@@ -85,13 +87,12 @@ class Client:
         """Queue an API-format graph and return its prompt id; raises ValidationFailed."""
         if self._socket is None:  # connected before the run, so that none of its events is missed
             self._socket = self._connect()
-        body = json.dumps({"prompt": graph, "client_id": self._id}).encode()
-        try:
-            prompt_id = json.loads(self._request("/prompt", body))["prompt_id"]
-        except urllib.error.HTTPError as error:
-            if error.code != 400:
-                raise
-            raise ValidationFailed(json.loads(error.read())) from None
+        body = json.dumps({"prompt": graph, "client_id": self._id})
+        answer = self._request("POST", "/prompt", data=body, headers={"Content-Type": "application/json"})
+        if answer.status_code == 400:
+            raise ValidationFailed(answer.json())
+        answer.raise_for_status()
+        prompt_id = answer.json()["prompt_id"]
         self._graphs[prompt_id] = graph
         return prompt_id
 
@@ -156,41 +157,36 @@ class Client:
 
     def interrupt(self) -> None:
         """Cancel what is running."""
-        self._request("/interrupt", b"{}")
+        self._request("POST", "/interrupt", json={}).raise_for_status()
 
     def history(self, prompt_id: str) -> dict[str, Any]:
         """What the server says about a run that has ended, else {}."""
-        return json.loads(self._request(f"/history/{prompt_id}")).get(prompt_id, {})
+        return self.get(f"/history/{prompt_id}").json().get(prompt_id, {})
 
     def object_info(self, node_type: str | None = None) -> dict[str, Any]:
         """The server's description of all nodes, or of one ({} if it has no such node)."""
         if node_type is None:
-            return json.loads(self._request("/object_info"))
-        return json.loads(self._request(f"/object_info/{urllib.parse.quote(node_type)}")).get(node_type, {})
+            return self.get("/object_info").json()
+        return self.get(f"/object_info/{quote(node_type)}").json().get(node_type, {})
 
     def system_stats(self) -> dict[str, Any]:
         """What the server says of itself and its devices."""
-        return json.loads(self._request("/system_stats"))
+        return self.get("/system_stats").json()
 
     def templates(self) -> dict[str, list[str]]:
         """Names of the workflows each pack shows in the template browser."""
-        return json.loads(self._request("/api/workflow_templates"))
+        return self.get("/api/workflow_templates").json()
 
     def subgraphs(self) -> dict[str, dict[str, Any]]:
         """The blueprints of the node library, the host's and the packs'."""
-        return json.loads(self._request("/global_subgraphs"))
+        return self.get("/global_subgraphs").json()
 
     def upload_image(self, name: str, content: bytes | Path) -> str:
         """Put an image file into the server's input folder; return the name for LoadImage."""
         data = content.read_bytes() if isinstance(content, Path) else content
-        boundary = uuid.uuid4().hex
-        parts = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n'.encode(),
-            f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'.encode(),
-            b"Content-Type: application/octet-stream\r\n\r\n" + data + f"\r\n--{boundary}--\r\n".encode(),
-        ]
-        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        return json.loads(self._request("/upload/image", b"".join(parts), headers))["name"]
+        answer = self._request("POST", "/upload/image", data={"overwrite": "true"}, files={"image": (name, data)})
+        answer.raise_for_status()
+        return answer.json()["name"]
 
     def files(self, outputs: Mapping[str, Mapping[str, Any]]) -> list[OutputFile]:
         """The files named in a run's outputs, in order."""
@@ -206,12 +202,13 @@ class Client:
     def fetch(self, file: OutputFile) -> bytes:
         """The content of an output file."""
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        return self._request(f"/view?{urllib.parse.urlencode(query)}")
+        return self.get("/view", query).content
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._session.close()
 
     def _ended(self, prompt_id: str) -> dict[str, Any]:
         # Its last message can arrive a moment before the entry does.
@@ -227,14 +224,15 @@ class Client:
 
         return websocket.create_connection(f"ws://{self.address}/ws?clientId={self._id}", timeout=1)
 
-    def _request(self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
-        headers = headers or ({"Content-Type": "application/json"} if body is not None else {})
-        request = urllib.request.Request(f"http://{self.address}{path}", body, dict(headers))
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """What the server has at `path`, a `requests.Response`; raises `requests.HTTPError` where it has nothing."""
+        answer = self._request("GET", path, params=query)
+        answer.raise_for_status()
+        return answer
+
+    def _request(self, method: str, path: str, **parts: Any) -> Any:
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return response.read()
-        except urllib.error.HTTPError:
-            raise
+            return self._session.request(method, f"http://{self.address}{path}", timeout=60, **parts)
         except OSError:
             self._still_there()
             raise

@@ -20,7 +20,7 @@ from pathlib import Path
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 GROUPS: dict[str, tuple[str, ...]] = {
     # What talks to a server and handles pictures; enough where ComfyUI has a Python of its own.
-    "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "tqdm"),
+    "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "requests", "tqdm"),
     "torch": TORCH,
     "training": ("transformers", "safetensors", "matplotlib"),
     "tests": ("pytest", "pytest-xdist", "ruff", "safetensors", "kornia"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -184,8 +183,8 @@ def test_help_pages_quote_messages_that_exist(node):
 
 def get(client, path: str) -> tuple[str, str]:
     """Type and text of what the server has at `path`."""
-    with urllib.request.urlopen(f"http://{client.address}{path}", timeout=60) as response:
-        return response.headers.get_content_type(), response.read().decode()
+    answer = client.get(path)
+    return answer.headers["Content-Type"].partition(";")[0], answer.content.decode()
 
 
 def test_the_server_gives_texts_and_pages_to_the_interface(client, nodes):
