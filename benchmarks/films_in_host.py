@@ -1,4 +1,4 @@
-"""Makes long films inside a ComfyUI's process, for `long_video.py` (see tools/in_host.py)."""
+"""Makes long films inside a ComfyUI's process, for `long_video.py` (see tools/hosting/in_host.py)."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ class HostLog:
             self.names()
         parts = []
         for name in hosts.HOST_NAMES:
-            if name in self.found:
-                counts = self.results.get(name, Counter())
+            if name in self.results and name in self.found:
+                counts = self.results[name]
                 others = [f"{number} {how}" for how, number in sorted(counts.items()) if how != "passed"]
                 parts.append(f"{self.found[name].describe()} " + ", ".join([f"{counts['passed']} passed", *others]))
             elif name in self.missing:

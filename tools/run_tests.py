@@ -3,6 +3,9 @@
 Sets up everything the tests need (see environment.py and hosts.py), runs pytest with the given arguments and says last
 which ComfyUI hosts the tests ran in. `--host registry`, `--host modern` or `--host all` (the default) chooses them.
 `-n 0` runs them one after the other in one process.
+
+    python tools/run_tests.py -m "not host"
+    python tools/run_tests.py --host modern tests/host -k film
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__ + "\nAll other arguments go to pytest: python -m pytest --help lists them.")
+        return 0
     started = time.monotonic()
     try:
         python = environment.ensure("client", "torch", "training", "tests", "browser")
