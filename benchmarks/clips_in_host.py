@@ -1,4 +1,4 @@
-"""Makes clips with the pack's own nodes inside a ComfyUI's process, for `small_model.py` (see tools/hosting/in_host.py)."""
+"""Makes clips with the nodes inside a ComfyUI's process, for `small_model.py` (see tools/hosting/in_host.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights of Stable Diffusion 1.x's VAE by name, as a ComfyUI builds it, for `clip.py` (see tools/hosting/in_host.py)."""
+"""Stable Diffusion 1.x's VAE by name, as a ComfyUI builds it, for `clip.py` (see tools/hosting/in_host.py)."""
 
 from __future__ import annotations
 
