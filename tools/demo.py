@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.hosting import environment, hosts, workflow_graph
+from tools.hosting.bars import PhaseBars
 from tools.hosting.client import Client, Progress, RunError
 from tools.hosting.environment import SetupError, say
 from tools.hosting.hosts import Host
@@ -107,8 +108,6 @@ def main() -> int:
 
 
 def make_clips(arguments: argparse.Namespace, started: float) -> int:
-    from tools.hosting.bars import PhaseBars
-
     host = hosts.find(arguments.host)
     python = host.prepare()
     say(f"ComfyUI: {host.describe()}")
@@ -193,7 +192,7 @@ def photograph_png(name: str) -> bytes:
     return file.getvalue()
 
 
-def shown_on(bars: Any) -> Callable[[Progress], None]:
+def shown_on(bars: PhaseBars) -> Callable[[Progress], None]:
     """Shows the steps of each node that counts them."""
 
     def show(event: Progress) -> None:

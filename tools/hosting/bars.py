@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 30
 
 
 def bar(name: str, total: float, done: float = 0, unit: str = "step") -> tqdm:
     """A bar on standard error; a context manager with `update` and `set_postfix`."""
+    from tqdm import tqdm  # commands read this file before the environment that has it is there
+
     seconds = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES
     return tqdm(total=total, initial=done, desc=name, unit=unit, mininterval=seconds, smoothing=0.05)
 
