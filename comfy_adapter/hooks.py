@@ -20,7 +20,14 @@ class HostHooks(Hooks):
     """One forward's hooks. Patch protocols are those of the host's own Stable Diffusion 1.x UNet."""
 
     def __init__(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, width: int, control: dict | None, options: dict[str, Any]
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        width: int,
+        control: dict | None,
+        options: dict[str, Any],
+        per_frame_text: bool = False,
     ) -> None:
         self.inputs = {"x": x, "timesteps": timesteps, "context": context, "y": None}
         self.width = width
@@ -29,9 +36,8 @@ class HostHooks(Hooks):
         self.patches: dict[str, list[Callable]] = options.get("patches", {})
         self.replacements: dict[str, dict] = options.get("patches_replace", {})
         self.block: tuple = ("input", 0)
-        self.per_frame_text = bool(self.replacements.get("attn2")) or any(
-            key.startswith("attn2") for key in self.patches
-        )
+        patched = bool(self.replacements.get("attn2")) or any(key.startswith("attn2") for key in self.patches)
+        self.per_frame_text = per_frame_text or patched
         options["original_shape"] = list(x.shape)
         options["transformer_index"] = -1
 

@@ -16,6 +16,7 @@ from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
 from .preview import SeineLatentFormat
+from .prompts import prompt_rows
 from .unet import HostUNet
 
 SD1_MID_GRAY = (0.8223, -0.6876, 0.6364, 0.1380)
@@ -68,6 +69,16 @@ class KeyframeCond(comfy.conds.CONDNoiseShape):
         return super().can_concat(other)
 
 
+class AnyCond(comfy.conds.CONDConstant):
+    """True for a batch where it is true for any part of it."""
+
+    def can_concat(self, other: Any) -> bool:
+        return isinstance(other, AnyCond)
+
+    def concat(self, others: list) -> bool:
+        return any(part.cond for part in [self, *others])
+
+
 class SeineModel(comfy.model_base.BaseModel):
     """`gray_latent`: scaled latent values ``[4]`` of a frame to generate, where no VAE has encoded one.
 
@@ -100,6 +111,8 @@ class SeineModel(comfy.model_base.BaseModel):
                 f"The conditioning is for clips of {frames} frames, the latent has {rows}. Use the latent of the same "
                 "SEINE Image to Video node, or a whole number of its clips."
             )
+        if kwargs.get("cross_attn") is not None:
+            kwargs["cross_attn"] = prompt_rows(kwargs["cross_attn"], frames, rows // frames)
         clip = f"{frames} frames {'without' if mask is None else 'with'} keyframes"
         if masked_latents is None:
             gray = torch.tensor(self.gray_latent, dtype=torch.float32).view(1, -1, 1, 1)
@@ -113,6 +126,7 @@ class SeineModel(comfy.model_base.BaseModel):
         conds = {
             "c_concat": KeyframeCond(concat, clip),
             "num_video_frames": comfy.conds.CONDConstant(frames),
+            "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
         }
         # Ours first: the host compares them in order and stops at the first that does not fit.
         return conds | {key: value for key, value in super().extra_conds(**kwargs).items() if key not in conds}

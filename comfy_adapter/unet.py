@@ -75,6 +75,7 @@ class HostUNet(SeineUNet3D):
         control: dict | None,
         transformer_options: dict[str, Any],
         num_video_frames: int | None = None,
+        prompt_per_frame: bool = False,
         **kwargs: Any,
     ) -> Tensor:
         frames = num_video_frames or x.shape[0]
@@ -89,8 +90,11 @@ class HostUNet(SeineUNet3D):
         divisible = len(x) > frames and not control and not _patched(transformer_options)
         if not (divisible and x.numel() >= self._too_large):
             try:
-                hooks = HostHooks(x, timesteps, context, self.model_channels, control, transformer_options)
-                return self.forward_frames(x, timesteps[by_video], context[by_video], frames, hooks)
+                hooks = HostHooks(
+                    x, timesteps, context, self.model_channels, control, transformer_options, prompt_per_frame
+                )
+                texts = context if prompt_per_frame else context[by_video]
+                return self.forward_frames(x, timesteps[by_video], texts, frames, hooks)
             except Exception as error:
                 if not ran_out(error):
                     raise
@@ -102,7 +106,9 @@ class HostUNet(SeineUNet3D):
         parts = (slice(start, start + frames) for start in range(0, len(x), frames))
         return torch.cat(
             [
-                self._forward(x[part], timesteps[part], context[part], y, control, transformer_options, frames)
+                self._forward(
+                    x[part], timesteps[part], context[part], y, control, transformer_options, frames, prompt_per_frame
+                )
                 for part in parts
             ]
         )

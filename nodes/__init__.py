@@ -5,6 +5,7 @@ from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
 from .loaders import SEINECheckpointLoader, SEINEModelLoader
 from .mask import SEINEMaskBuilder
+from .prompts import SEINEPromptTravel
 from .sampling import SEINEGuidanceInterval, SEINEKSampler, SEINESamplerDDPM, SEINEScheduler
 from .saving import SEINESaveGIF
 
@@ -23,4 +24,5 @@ NODES = [
     SEINESaveGIF,
     SEINEDecodeToVideo,
     SEINEGuidanceInterval,
+    SEINEPromptTravel,
 ]

@@ -19,7 +19,7 @@ class Hooks:
     """
 
     per_frame_text = False
-    """True: cross-attention goes through `attention` frame by frame, with the text repeated for each frame."""
+    """True: cross-attention goes through `attention` frame by frame. The text may then differ from frame to frame."""
 
     def enter(self, kind: str, index: int) -> None:
         """The blocks called from here on belong to this position."""

@@ -198,7 +198,7 @@ class TransformerBlock(nn.Module):
         x = hooks.between_attentions(x, self.attn1.heads)
         n = self.norm2(x)
         if hooks.per_frame_text:
-            n = hooks.attention("attn2", self.attn2, n, context.repeat_interleave(frames, 0))
+            n = hooks.attention("attn2", self.attn2, n, context.repeat_interleave(len(n) // len(context), 0))
         else:  # all frames read the same text: one long query per video, keys and values once
             by_video = n.reshape(context.shape[0], -1, n.shape[-1])
             n = hooks.attention("attn2", self.attn2, by_video, context).view_as(x)

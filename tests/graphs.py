@@ -87,6 +87,25 @@ def saving(graph: Graph, source: str, name: str = "latent") -> Graph:
     return {**graph, name: node("SaveLatent", samples=[source, 0], filename_prefix="latents/test")}
 
 
+def windows(graph: Graph, **changes: Any) -> Graph:
+    """`graph` with context windows of the host around its MODEL, at node windows."""
+    settings = {
+        "context_length": 16,
+        "context_overlap": 4,
+        "context_schedule": "standard_static",
+        "context_stride": 1,
+        "closed_loop": False,
+        "fuse_method": "pyramid",
+        "dim": 0,
+        "freenoise": False,
+        "cond_retain_index_list": "",
+        "split_conds_to_windows": False,
+        "latent_retain_index_list": "",
+        "causal_window_fix": True,
+    }
+    return {**graph, "windows": node("ContextWindowsManual", model=["model", 0], **(settings | changes))}
+
+
 def latents(client: Client, graph: Graph, on_progress=None) -> dict[str, torch.Tensor]:
     """Run the graph; the saved latents ``[rows, 4, h, w]`` by the id of the node that saved them."""
     outputs = client.run(graph, on_progress)

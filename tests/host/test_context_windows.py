@@ -3,27 +3,9 @@
 import pytest
 import torch
 
-from tests.graphs import FRAMES, SIZE, clip, latents, node, sampled, saving
+from tests.graphs import FRAMES, SIZE, clip, latents, node, sampled, saving, windows
 
 LATENT = (FRAMES, 4, SIZE // 8, SIZE // 8)
-
-
-def windows(graph, **changes):
-    settings = {
-        "context_length": 16,
-        "context_overlap": 4,
-        "context_schedule": "standard_static",
-        "context_stride": 1,
-        "closed_loop": False,
-        "fuse_method": "pyramid",
-        "dim": 0,
-        "freenoise": False,
-        "cond_retain_index_list": "",
-        "split_conds_to_windows": False,
-        "latent_retain_index_list": "",
-        "causal_window_fix": True,
-    }
-    return {**graph, "windows": node("ContextWindowsManual", model=["model", 0], **(settings | changes))}
 
 
 @pytest.mark.parametrize("freenoise", [False, True])

@@ -19,6 +19,7 @@ from tools.authoring.loading_steps import CHAIN_NOTE, FILES_NOTE, SMALL_NOTE, ch
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_ENLARGED, SMALL_SIZE, UPSCALER
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
+TRAVEL = "0: a red ball moves right over a green field\n15: a blue ball moves right over a green field"
 
 
 def _clip(
@@ -181,6 +182,15 @@ def _of_small_model() -> Workflow:
     return _saved(workflow, "enlarged", 8.0, "video/SEINE_small", x=2100)
 
 
+def _travelling(workflow: Workflow, prompts: str, frames: int) -> Workflow:
+    """`workflow` with a prompt that changes along the clip."""
+    inputs = {"clip": ("checkpoint", 1), "prompts": prompts, "frames": frames, "between": "blend"}
+    workflow.steps["positive"] = Step("SEINEPromptTravel", (440, 60), (380, 180), inputs, "Prompts")
+    workflow.steps["negative"].at = (440, 290)
+    workflow.groups[1] = ("Prompt", 420, 0, 420, 410, "#3f789e")
+    return workflow
+
+
 def workflows() -> dict[str, Workflow]:
     """All of them by file name."""
     transition = "smooth transition, from a flower to the stars"
@@ -201,6 +211,7 @@ def workflows() -> dict[str, Workflow]:
             _clip("first and last frames", transition, 512, 512, ["example.png", "example.png"])
         ),
         "try_the_small_model": _of_small_model(),
+        "prompt_travel": _travelling(_of_small_model(), TRAVEL, 16),
         "extend_video": film_workflows.extended(
             _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
             *("after", 48, "video/SEINE_extended"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import torch
 from PIL import Image, ImageDraw
 
 from tools.training.small_model import world
@@ -78,10 +79,14 @@ def clip(
     return canvas
 
 
-def shapes_clip() -> Image.Image:
-    """A clip of the small model's world, below two lines that stand for its prompt."""
-    look = world.Look("red", "ball", "green", "field", 0.6, 1.0, (0.0, 1.0, 1.0), (0.0, 1.0, 1.0), world.PLAIN.contrast)
-    frames = world.render(world.Scene(look, "right", (-0.45, 0.0), 0.5, 0.9), size=SCALE * 64)
+def shapes_clip(last_colour: str = "red") -> Image.Image:
+    """A clip of the small model's world, below two lines for its prompt; its colour may change on the way."""
+    looks = [
+        world.Look(colour, "ball", "green", "field", 0.6, 1.0, (0.0, 1.0, 1.0), (0.0, 1.0, 1.0), world.PLAIN.contrast)
+        for colour in ("red", last_colour)
+    ]
+    first, last = (world.render(world.Scene(look, "right", (-0.45, 0.0), 0.5, 0.9), size=SCALE * 64) for look in looks)
+    frames = torch.lerp(first, last, torch.linspace(0, 1, len(first)).view(-1, 1, 1, 1))
     canvas = _canvas()
     _prompt(canvas)
     for number, frame in enumerate(frames.mul(255).round().byte().permute(0, 2, 3, 1)):
@@ -141,6 +146,7 @@ def thumbnails() -> dict[str, Image.Image]:
         "extend_video": clip({0}, gap=10, columns=6, frames=48),
         "loop": looped_clip(),
         "try_the_small_model": shapes_clip(),
+        "prompt_travel": shapes_clip("blue"),
         "story": clip({0, 12, 24}, transition=True, gap=12, columns=5, frames=25),
     }
     return {name: image.resize((SIZE, SIZE), Image.Resampling.LANCZOS) for name, image in drawn.items()}

@@ -26,7 +26,7 @@ KEPT = {"image_to_video": [0], "transition": [0, -1], "extend_video": [0], "loop
 
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
-    expected |= {"try_the_small_model", "extend_video", "loop", "story"}
+    expected |= {"try_the_small_model", "prompt_travel", "extend_video", "loop", "story"}
     assert set(NAMES) == expected
     assert {path.stem for path in FOLDER.glob("*.json")} == expected
     assert {path.stem for path in FOLDER.glob("*.jpg")} == expected
@@ -74,7 +74,9 @@ def adapted(name):
         graph[loader]["inputs"] |= {"model_name": SMALL_MODEL, "base_name": "bundled"}
     if name == "story":
         return workflow_graph.with_inputs(graph, **settings, story=STORY)
-    return workflow_graph.with_inputs(workflow_graph.with_prompt(graph, PROMPT), **settings, frames=FRAMES)
+    if name != "prompt_travel":
+        graph = workflow_graph.with_prompt(graph, PROMPT)
+    return workflow_graph.with_inputs(graph, **settings, frames=FRAMES)
 
 
 def decoded(content: bytes) -> list:
@@ -109,7 +111,7 @@ def test_workflow_runs(client, ready, name):
     chained = name == "transition_upscale_interpolate"
     factor = 4 if chained else 1
     assert len(frames) == (LENGTHS.get(name, FRAMES) - 1) * factor + 1
-    enlarged = 2 if chained else 4 if name == "try_the_small_model" else 1
+    enlarged = 2 if chained else 4 if name in ("try_the_small_model", "prompt_travel") else 1
     assert frames[0].size == (enlarged * WIDTH, enlarged * HEIGHT)
     if not chained:  # there, made-up weights enlarge the clip
         assert all(likeness(frames[index]) > 20 for index in KEPT.get(name, []))
