@@ -7,7 +7,7 @@ from typing import Any
 import comfy.samplers
 from torch import Tensor
 
-from .sampling import require_seine
+from .sampling import schedule_of
 
 
 def in_interval(model: Any, start: float, end: float) -> Any:
@@ -15,7 +15,7 @@ def in_interval(model: Any, start: float, end: float) -> Any:
 
     Kynkäänniemi et al., arXiv 2404.07724. Raises ValueError where `start` is after `end` or the model is not SEINE.
     """
-    sampling = require_seine(model).model_sampling
+    sampling = schedule_of(model)
     if start > end:
         raise ValueError(f"start_percent: {start:g} is after end_percent {end:g}: guidance would never apply")
     highest, lowest = (float(sampling.percent_to_sigma(share)) for share in (start, end))

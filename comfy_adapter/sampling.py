@@ -37,6 +37,15 @@ def require_seine(model: Any) -> SeineModel:
     return model.model
 
 
+def schedule_of(model: Any) -> Any:
+    """The sampling object of this MODEL, patched or not: the model inside may have that of whoever ran last.
+
+    Raises ValueError for a model that is not SEINE.
+    """
+    require_seine(model)
+    return model.get_model_object("model_sampling")
+
+
 def seine_sigmas(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
     """SIGMAS at the reference's respaced timesteps, 999 and 0 included, then 0; the last `steps` where denoise < 1.
 
@@ -47,7 +56,7 @@ def seine_sigmas(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
     total = max(steps, int(steps / denoise))
     if total < 2:
         raise ValueError("steps: SEINE's schedule visits the first and the last timestep, so it needs at least 2 steps")
-    sampling = require_seine(model).model_sampling
+    sampling = schedule_of(model)
     if total > len(sampling.sigmas):
         raise ValueError(f"steps: {total} steps over the whole schedule, but it has only {len(sampling.sigmas)}")
     sigmas = sampling.sigmas[respaced_timesteps(total, len(sampling.sigmas)).to(sampling.sigmas.device)]
@@ -122,7 +131,7 @@ def sample(
     mask ``[frames, H, W]``: keep these frames of the latent itself, whatever the conditioning carries. callback: in
     place of the host's own. Raises ValueError for a model that is not SEINE or a mask of another number of frames.
     """
-    seine = require_seine(model)
+    require_seine(model)
     samples = latent["samples"]
     if samples.ndim != 4 or samples.shape[1] != 4:
         raise ValueError(
@@ -130,7 +139,7 @@ def sample(
             "of SEINE Image to Video, Empty Latent Image or VAE Encode."
         )
     if mask is not None:
-        positive, negative = (_keep_from_latent(seine, cond, samples, mask) for cond in (positive, negative))
+        positive, negative = (_keep_from_latent(model, cond, samples, mask) for cond in (positive, negative))
         if denoise >= 1 and "noise_mask" not in latent:
             samples = torch.zeros_like(samples)  # an encoded start would leak into the noise
     sigmas = sigmas_for(model, sampler_name, scheduler, steps, denoise)
@@ -155,12 +164,13 @@ def sample(
     return {**latent, "samples": result}
 
 
-def _keep_from_latent(seine: SeineModel, conditioning: list, samples: Tensor, mask: Tensor) -> list:
+def _keep_from_latent(model: Any, conditioning: list, samples: Tensor, mask: Tensor) -> list:
     frames = frame_values(mask)
     if samples.shape[0] % len(frames):
         raise ValueError(
             f"mask: it has {len(frames)} frames, the latent has {samples.shape[0]}. Set frames of SEINE Mask Builder "
             "to the latent's, or give a latent of whole clips."
         )
-    gray = seine.process_latent_out(torch.tensor(seine.gray_latent).view(1, -1, 1, 1))
+    gray = torch.tensor(require_seine(model).gray_latent).view(1, -1, 1, 1)
+    gray = model.get_model_object("latent_format").process_out(gray)
     return attach(conditioning, frames, torch.where(frames.view(-1, 1, 1, 1) < 0.5, samples, gray.to(samples)))

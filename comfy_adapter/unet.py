@@ -48,6 +48,7 @@ class HostUNet(SeineUNet3D):
     ) -> None:
         super().__init__(config, dtype=dtype, device=device, operations=operations, attention=host_attention)
         self.model_channels = model_channels
+        self.in_channels = config.in_channels  # as the host's UNets have it, for patches that read it
         self._too_large = math.inf
         """Size of the smallest batch for which memory ran out."""
 
