@@ -49,8 +49,9 @@ def _read_folder(base: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             parts[folder], _ = read_checkpoint(file)
         except CheckpointError as error:
             raise CheckpointError(f"base {base.name}, {folder}/: {error}") from error
+    low, high = _SD1_SCALING_FACTOR - 1e-4, _SD1_SCALING_FACTOR + 1e-4
     scale = _json(base / "vae" / "config.json").get("scaling_factor", _SD1_SCALING_FACTOR)
-    if not isinstance(scale, (int, float)) or not abs(scale - _SD1_SCALING_FACTOR) <= 1e-4:
+    if not isinstance(scale, (int, float)) or not low <= scale <= high:
         raise CheckpointError(_not_sd1(f"base {base.name}", f"a VAE with scaling factor {str(scale)[:40]}"))
     heads = _json(base / "text_encoder" / "config.json").get("num_attention_heads")
     merged = {TEXT_MODEL_PREFIX + key: value for key, value in parts["text_encoder"].items()}

@@ -6,7 +6,6 @@ In .safetensors metadata, or, where another program saves the model and drops th
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -108,7 +107,7 @@ def _numbers(values: Any, count: int) -> bool:
 def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return math.isfinite(value) and abs(value) <= _LARGEST_NUMBER
+    return abs(value) <= _LARGEST_NUMBER
 
 
 def _wrong(key: str, wanted: str, given: Any) -> CheckpointError:

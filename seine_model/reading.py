@@ -42,7 +42,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     path = Path(path)
     names = refuse_other_files(path)
     if path.suffix.lower() in SAFETENSORS_SUFFIXES:
-        tensors, metadata = _read_safetensors(path)
+        tensors, metadata = read_safetensors(path)
     else:
         tensors, metadata = _table_of_tensors(_read_pickle(path, names), path), {}
     try:
@@ -52,7 +52,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     return tensors, facts | metadata
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of a .safetensors file, whatever its name. Raises CheckpointError."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118

@@ -58,6 +58,7 @@ def test_a_configuration_that_is_no_object(value):
         ("seine_gray_latent", "[1, 2, 3, NaN]"),
         ("seine_gray_latent", "[1, 2, 3, true]"),
         ("seine_gray_latent", "[1, 2, 3, 1e300]"),
+        ("seine_gray_latent", "[1, 2, 3, 1" + "0" * 400 + "]"),
         ("seine_gray_latent", "{}"),
         ("seine_gray_latent", DEEP),
         ("seine_latent_rgb", "[[1, 2, 3]]"),
