@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -67,10 +68,16 @@ def _folders() -> list[str]:
 def _diffusers_folders() -> dict[str, str]:
     """Folders with a text_encoder and a vae in them, by name."""
     roots = folder_paths.get_folder_paths("diffusers") if "diffusers" in folder_paths.folder_names_and_paths else []
-    return {
-        folder.name: str(folder)
-        for root in map(Path, roots)
-        if root.is_dir()
-        for folder in sorted(root.iterdir())
-        if (folder / "text_encoder").is_dir() and (folder / "vae").is_dir()
-    }
+    found = {}
+    for root in filter(os.path.isdir, roots):
+        try:
+            names = sorted(os.listdir(root))
+        except OSError as error:
+            logging.warning("SEINE: %s cannot be looked through: %s", root, error.strerror)
+            continue
+        # os.path, not pathlib, which raises for what may not be looked into (a root-only lost+found).
+        for name in names:
+            folder = os.path.join(root, name)
+            if all(os.path.isdir(os.path.join(folder, part)) for part in ("text_encoder", "vae")):
+                found[name] = folder
+    return found

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import json
-import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import comfy.diffusers_convert
 import comfy.model_management as management
 import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models_base
-import comfy.utils
+import comfy.utils  # allows the few harmless classes that training frameworks leave in Stable Diffusion's .ckpt
 import torch
 from torch import Tensor
 
-from ..seine_model.base import (
-    TEXT_ENCODER_HEADS_KEY,
-    TEXT_MODEL_PREFIX,
-    read_base,
-    text_encoder_weights,
-    vae_weights,
-)
+from ..seine_model.base import TEXT_MODEL_PREFIX, read_base, text_encoder_weights, vae_weights
 from ..seine_model.checkpoint import (
-    GRAY_LATENT_KEY,
-    LATENT_RGB_KEY,
-    SAFETENSORS_SUFFIXES,
     VAE_PREFIX,
     CheckpointError,
     check_state_dict,
@@ -38,7 +29,20 @@ from ..seine_model.checkpoint import (
     unet_state_dict,
 )
 from ..seine_model.config import SeineConfig
+from ..seine_model.facts import (
+    CONFIG_KEY,
+    GRAY_LATENT_KEY,
+    LATENT_RGB_KEY,
+    TEXT_ENCODER_HEADS_KEY,
+    as_tensor,
+    carried,
+    gray_latent_of,
+    latent_rgb_of,
+    text_encoder_heads_of,
+)
+from ..seine_model.reading import check_values, listed
 from .files import embeddings_folders
+from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
 
 WEIGHT_DTYPES = {
@@ -50,7 +54,9 @@ WEIGHT_DTYPES = {
     "fp8_e5m2": torch.float8_e5m2,
 }
 
-_CLIP_HEAD_WIDTH = 64
+_VOCABULARY, _POSITIONS = 49408, 77
+"""Of the host's tokenizer: what it may ask for, and how many tokens it always gives."""
+_OPTIONAL_VAE_KEYS = {"vae_shift"}
 
 
 class SeineFile(NamedTuple):
@@ -75,16 +81,16 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
     """
     file = _read_model_file(path)
     try:
-        parts, metadata = (file.state_dict, file.metadata) if base is None else read_base(base, _read_base_file)
+        parts, facts = (file.state_dict, file.metadata) if base is None else read_base(base)
         name = (base or path).name
         text_encoder = text_encoder_weights(parts, name, file.config.cross_attention_dim)
+        heads = _check_tokens(text_encoder, facts, name)
         vae_dict = strip_prefix(vae_weights(parts, name), VAE_PREFIX)
+        check_values(text_encoder | vae_dict, f"{name}:")
+        vae = _vae(vae_dict, name)
     except CheckpointError as error:
         raise CheckpointError(f"base_name: {error} See the README on which files go where.") from error
-    model = _model(file, weight_dtype)
-    vae = comfy.sd.VAE(sd=vae_dict)
-    vae.throw_exception_if_invalid()
-    return model, _clip(strip_prefix(text_encoder, TEXT_MODEL_PREFIX), metadata), vae
+    return _model(file, weight_dtype), _clip(strip_prefix(text_encoder, TEXT_MODEL_PREFIX), heads), vae
 
 
 def _read_model_file(path: Path) -> SeineFile:
@@ -93,6 +99,9 @@ def _read_model_file(path: Path) -> SeineFile:
         config = infer_config(state_dict, metadata)
         weights = unet_state_dict(state_dict)
         check_state_dict(weights, config)
+        weights = exact_rotary_frequencies(weights)
+        check_values(weights, "SEINE UNet:")
+        gray_latent_of(metadata), latent_rgb_of(metadata)
     except CheckpointError as error:
         raise CheckpointError(f"model_name {path.name}: {error}") from error
     return SeineFile(path, state_dict, metadata, config, weights)
@@ -108,11 +117,11 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
         stored = weights["conv_in.weight"].dtype
         weight_dtype = management.unet_dtype(model_params=parameters, supported_dtypes=supported, weight_dtype=stored)
     model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, load_device, supported))
-    gray = json.loads(metadata[GRAY_LATENT_KEY]) if GRAY_LATENT_KEY in metadata else SD1_MID_GRAY
-    latent_rgb = json.loads(metadata[LATENT_RGB_KEY]) if LATENT_RGB_KEY in metadata else None
+    kept = carried(metadata, (GRAY_LATENT_KEY, LATENT_RGB_KEY))
+    model_config.facts = {CONFIG_KEY: json.dumps(file.config.to_dict()), **kept}
     found = file.path.stat()
     source = f"{file.path.name} {found.st_size} {found.st_mtime_ns} {weight_dtype}"
-    model = SeineModel(model_config, gray, latent_rgb, source)
+    model = SeineModel(model_config, gray_latent_of(kept) or SD1_MID_GRAY, latent_rgb_of(kept), source)
 
     patchers = comfy.model_patcher
     # Looked up now: the host rebinds it at start-up where it can page weights in.
@@ -120,7 +129,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
     if not management.is_device_cpu(offload_device):
         model.to(offload_device)
-    model.load_model_weights(exact_rotary_frequencies(weights), "", assign=patcher.is_dynamic())
+    model.load_model_weights(weights, "", assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
 
@@ -140,19 +149,52 @@ def cpu_has_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
-def _read_base_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if path.suffix.lower() in SAFETENSORS_SUFFIXES:
-        return read_checkpoint(path)
-    try:  # the host knows, and safely skips, what training frameworks leave in Stable Diffusion's .ckpt
-        return comfy.utils.load_torch_file(str(path), safe_load=True), {}
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+def _check_tokens(text_encoder: dict[str, Tensor], facts: dict[str, str], name: str) -> int:
+    """Its number of heads. CheckpointError where it cannot read what the host's tokenizer writes."""
+    prefix = TEXT_MODEL_PREFIX + "text_model.embeddings."
+    vocabulary, width = text_encoder[prefix + "token_embedding.weight"].shape
+    positions = len(text_encoder[prefix + "position_embedding.weight"])
+    if vocabulary != _VOCABULARY or positions != _POSITIONS:
         raise CheckpointError(
-            f"{path.name} cannot be read ({type(error).__name__}). It is damaged or holds more than plain tensors: use "
-            "a .safetensors file of Stable Diffusion 1.4 or 1.5."
-        ) from error
+            f"{name}: its text encoder knows {vocabulary} tokens at {positions} positions, the tokenizer gives "
+            f"{_POSITIONS} of {_VOCABULARY}. Choose Stable Diffusion 1.4 or 1.5."
+        )
+    try:
+        return text_encoder_heads_of(facts, width)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from error
 
 
-def _clip(text_encoder: dict[str, Tensor], metadata: dict[str, str]) -> Any:
+def _vae(weights: dict[str, Tensor], name: str) -> Any:
+    """The host's VAE. CheckpointError where the weights are not all of one of its 4-channel image VAEs."""
+    if any(key.startswith("decoder.up_blocks.") for key in weights):
+        weights = comfy.diffusers_convert.convert_vae_state_dict(weights)
+    problem = "it is of another kind than Stable Diffusion 1.x's"
+    try:
+        vae = comfy.sd.VAE(sd=dict(weights))
+    except Exception as error:  # whatever building a network from shapes that fit none raises
+        if ran_out(error):
+            raise
+        vae, problem = None, _shape_lines(error) or problem
+    if vae is not None and vae.first_stage_model is not None:
+        expected = vae.first_stage_model.state_dict().keys()
+        missing = [key for key in expected if key not in weights and key not in _OPTIONAL_VAE_KEYS]
+        if not missing and (vae.latent_channels, vae.latent_dim, vae.upscale_ratio) == (4, 2, 8):
+            return vae
+        if missing:
+            problem = f"{len(missing)} missing: {listed(missing)}"
+    raise CheckpointError(
+        f"{name}: its VAE cannot be used, {problem}. The file is incomplete or of another model: fetch it again, or "
+        "choose Stable Diffusion 1.4 or 1.5."
+    )
+
+
+def _shape_lines(error: Exception) -> str:
+    """What PyTorch says of weights whose shapes differ; nothing of other errors."""
+    return listed([line.strip() for line in str(error).splitlines() if "size mismatch for" in line])
+
+
+def _clip(text_encoder: dict[str, Tensor], heads: int) -> Any:
     """The host's CLIP, with its own tokenizer, at the geometry of these weights (SD 1.x's is the host's default)."""
     vocabulary, width = text_encoder["text_model.embeddings.token_embedding.weight"].shape
     layers = {key.split(".")[3] for key in text_encoder if key.startswith("text_model.encoder.layers.")}
@@ -160,7 +202,7 @@ def _clip(text_encoder: dict[str, Tensor], metadata: dict[str, str]) -> Any:
         "hidden_act": "quick_gelu",
         "hidden_size": width,
         "intermediate_size": text_encoder["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0],
-        "num_attention_heads": int(metadata.get(TEXT_ENCODER_HEADS_KEY, width // _CLIP_HEAD_WIDTH)),
+        "num_attention_heads": heads,
         "num_hidden_layers": len(layers),
         "max_position_embeddings": text_encoder["text_model.embeddings.position_embedding.weight"].shape[0],
         "vocab_size": vocabulary,
@@ -176,4 +218,6 @@ def _clip(text_encoder: dict[str, Tensor], metadata: dict[str, str]) -> Any:
     target.params = {"clip_model": encoder}
     clip = comfy.sd.CLIP(target, embedding_directory=embeddings_folders())
     clip.load_sd(text_encoder)
+    # The host's savers write what modules hold, and no metadata.
+    clip.cond_stage_model.clip_l.register_buffer(TEXT_ENCODER_HEADS_KEY, as_tensor(json.dumps(heads)))
     return clip

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..seine_model.checkpoint import ROTARY_KEY
 from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
+from ..seine_model.facts import as_tensor
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
@@ -33,16 +34,46 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
 
     def __init__(self, config: SeineConfig) -> None:
         super().__init__({"config": config, "model_channels": config.block_out_channels[0]})
+        self.facts: dict[str, str] = {}
+        """What the file says of the model beside its weights, to be saved with them."""
 
     def process_unet_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        # Files hold plain tensors: contiguous ones, and the shared rotary frequencies under each of their keys.
-        plain = {
-            key: value.clone() if key.endswith(ROTARY_KEY) else value.contiguous() for key, value in state_dict.items()
-        }
-        return super().process_unet_state_dict_for_saving(plain)
+        # Files hold plain tensors, and the shared rotary frequencies under each of their keys.
+        plain = {key: value.clone() if key.endswith(ROTARY_KEY) else _plain(value) for key, value in state_dict.items()}
+        # The host's savers know no metadata of ours.
+        facts = {key: as_tensor(text) for key, text in self.facts.items()}
+        return super().process_unet_state_dict_for_saving(plain) | facts
 
     def process_clip_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key.replace("clip_l.", "cond_stage_model.", 1): value for key, value in state_dict.items()}
+
+
+def _plain(value: Tensor) -> Tensor:
+    """The tensor in the order of its dimensions, as a file holds it."""
+    if value.is_contiguous():
+        return value
+    return value.contiguous() if type(value).to is Tensor.to else _ComputedInOrder(value)
+
+
+class _ComputedInOrder(torch.nn.Parameter):
+    """A weight that the host computes (with a LoRA on it, say) when the file's writer asks for it by `to`.
+
+    Any tensor made from the host's own parameter would be the weight without the LoRA; and what it computes lies in
+    memory as the weight does, while writers take its bytes as they lie.
+    """
+
+    def __new__(cls, lazy: Tensor) -> _ComputedInOrder:
+        return super().__new__(cls, torch.empty(lazy.shape, dtype=lazy.dtype), requires_grad=False)
+
+    def __init__(self, lazy: Tensor) -> None:
+        self.lazy = lazy
+
+    @property
+    def device(self) -> Any:
+        return self.lazy.device
+
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.lazy.to(*args, **kwargs).contiguous()
 
 
 class KeyframeCond(comfy.conds.CONDNoiseShape):

@@ -32,6 +32,16 @@ _ARCHITECTURE = {
     "use_relative_position": False,
 }
 """Reference options that SEINE fixes: any other value would be another network."""
+_LARGEST = {
+    "in_channels": 64,
+    "out_channels": 64,
+    "block_out_channels": 8192,
+    "layers_per_block": 8,
+    "attention_head_dim": 256,
+    "cross_attention_dim": 8192,
+    "norm_num_groups": 1024,
+}
+"""Far beyond the published model, and still built, without weights, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +61,16 @@ class SeineConfig:
     norm_num_groups: int = 32
 
     def __post_init__(self) -> None:
+        if not isinstance(self.block_out_channels, (list, tuple)) or len(self.block_out_channels) != _LEVELS:
+            raise ValueError(f"block_out_channels needs {_LEVELS} widths, got {_shown(self.block_out_channels)}")
         object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
-        if len(self.block_out_channels) != _LEVELS:
-            raise ValueError(f"block_out_channels needs {_LEVELS} widths, got {self.block_out_channels}")
         for field in fields(self):
-            values = getattr(self, field.name)
+            values, most = getattr(self, field.name), _LARGEST[field.name]
             for value in values if isinstance(values, tuple) else (values,):
-                if not isinstance(value, int) or value < 1:
-                    raise ValueError(f"{field.name} must be made of positive integers, got {values!r}")
+                if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                    raise ValueError(f"{field.name} must be made of positive integers, got {_shown(values)}")
+                if value > most:
+                    raise ValueError(f"{field.name} can be {most} at most, got {_shown(values)}")
         for width in self.block_out_channels:
             if width % self.norm_num_groups:
                 raise ValueError(f"width {width} is not divisible into {self.norm_num_groups} norm groups")
@@ -74,13 +86,21 @@ class SeineConfig:
 
         Raises ValueError for an option that would make a different network than SEINE.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"it must be an object of names and values, got {_shown(values)}")
         for key, expected in _ARCHITECTURE.items():
             value = values.get(key, expected)
             if (tuple(value) if isinstance(value, list) else value) != expected:
-                raise ValueError(f"{key} = {value!r} is not SEINE's architecture (it has {expected!r})")
+                raise ValueError(f"{key} = {_shown(value)} is not SEINE's architecture (it has {expected!r})")
         names = {field.name for field in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in names})
 
     def to_dict(self) -> dict[str, Any]:
         """The same values as plain JSON types."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def _shown(value: Any) -> str:
+    """The value in a message, short whatever it is."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -18,36 +18,34 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from .base import TEXT_ENCODER_HEADS_KEY, read_base, text_encoder_weights, vae_weights
+from .base import read_base, text_encoder_weights, vae_weights
 from .checkpoint import (
-    CONFIG_KEY,
-    GRAY_LATENT_KEY,
-    SAFETENSORS_SUFFIXES,
     TEXT_ENCODER_PREFIX,
     UNET_PREFIX,
     VAE_PREFIX,
-    CheckpointError,
     check_state_dict,
     exact_rotary_frequencies,
     infer_config,
-    read_checkpoint,
     stored_dtype,
     unet_state_dict,
 )
 from .config import SeineConfig
+from .facts import (
+    CONFIG_KEY,
+    GRAY_LATENT_KEY,
+    LATENT_RGB_KEY,
+    TEXT_ENCODER_HEADS_KEY,
+    carried,
+    check_facts,
+    text_encoder_heads_of,
+)
+from .file_kinds import SAFETENSORS_SUFFIXES, CheckpointError
+from .reading import read_checkpoint, read_safetensors, value_range
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
-_FORMAT_NAMES = {
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
-_CARRIED_METADATA = (TEXT_ENCODER_HEADS_KEY, GRAY_LATENT_KEY)
+_FORMAT_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+_CARRIED = (TEXT_ENCODER_HEADS_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY)
 _BATCH = 2**25
 
 Progress = Callable[[str, float], None]
@@ -97,11 +95,13 @@ def convert(
         parts = {"UNet": {UNET_PREFIX + key: value for key, value in parts["UNet"].items()}}
         parts["text encoder"] = text_encoder_weights(extra, name, config.cross_attention_dim)
         parts["VAE"] = vae_weights(extra, name)
+        _check_facts(extra_metadata, name, config.cross_attention_dim)
 
     tensors = {key: value for part in parts.values() for key, value in part.items()}
-    metadata = {key: extra_metadata[key] for key in _CARRIED_METADATA if key in extra_metadata}
+    metadata = carried(extra_metadata, _CARRIED)
     metadata |= {"format": "pt", CONFIG_KEY: json.dumps(config.to_dict())}
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part.safetensors")
+    # No suffix that a loader lists: a killed run may leave it.
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         _write(partial, tensors, metadata, dtype, progress)
         _verify(partial, tensors, metadata, config, dtype, progress)
@@ -110,6 +110,14 @@ def convert(
         partial.unlink(missing_ok=True)
     counts = {name: (len(part), sum(value.numel() for value in part.values())) for name, part in parts.items()}
     return Conversion(config, counts, target.stat().st_size, time.perf_counter() - started)
+
+
+def _check_facts(facts: Mapping[str, str], name: str, width: int) -> None:
+    try:
+        check_facts(facts)
+        text_encoder_heads_of(facts, width)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from error
 
 
 def _check_target(target: Path, inputs: tuple[Path | None, ...], overwrite: bool) -> None:
@@ -134,9 +142,7 @@ def _bytes(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _check_finite(key: str, tensor: Tensor, dtype: torch.dtype) -> None:
     """CheckpointError for values that are not finite, or would not be in the stored dtype."""
-    if not tensor.is_floating_point():
-        return
-    low, high = (float(value) for value in torch.aminmax(tensor.float()))
+    low, high = value_range(tensor)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise CheckpointError(f"{key} has NaN or infinite values: the checkpoint is damaged, fetch it again")
     stored = stored_dtype(key, tensor, dtype)
@@ -189,7 +195,7 @@ def _verify(
     progress: Progress,
 ) -> None:
     """Read the file back as a loader would, then compare every tensor with its source, bit by bit."""
-    written, written_metadata = read_checkpoint(path)
+    written, written_metadata = read_safetensors(path)
     if written_metadata != metadata or infer_config(written, written_metadata) != config:
         raise OSError(f"{path.parent}: the output's metadata reads back differently; try another disk")
     check_state_dict(unet_state_dict(written), config)

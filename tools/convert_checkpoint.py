@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +27,15 @@ except ImportError:  # Windows keeps no such record
     resource = None
 
 
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(arguments)
     bars = PhaseBars(unit="%")
+    # Ended from outside, it tidies up as for Ctrl-C.
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
     try:
         config = None if options.config is None else _read_config(options.config)
         result = convert(
@@ -49,8 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bars.close()
         print("stopped; nothing was written", file=sys.stderr)
         return 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     print(_summary(options.target, options.dtype, result))
     return 0
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 def _read_config(path: Path) -> SeineConfig:
     try:
         return SeineConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"--config {path}: {error}") from error
 
 

@@ -1,5 +1,7 @@
 """The same model from every place and layout its parts may come in."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,7 +17,12 @@ from seine_model.checkpoint import (
 from seine_model.conversion import convert
 from tests.graphs import clip, latents, node, sampled
 from tools.hosting.client import ExecutionFailed
+from tools.hosting.model_files import SMALL_CFG, SMALL_MODEL
 from tools.hosting.server import REPOSITORY
+
+FACTS = ("seine_config", "seine_gray_latent", "seine_latent_rgb", "text_encoder_heads")
+TEXT = TEXT_ENCODER_PREFIX + "transformer.text_model.encoder.layers.0."
+WORDS = TEXT_ENCODER_PREFIX + "transformer.text_model.embeddings.token_embedding.weight"
 
 
 @pytest.fixture(scope="session")
@@ -133,3 +140,72 @@ def test_stable_diffusion_s_text_encoder_and_vae_are_the_host_s_own(run_in_host,
 def test_a_base_that_cannot_be_read(client, parts):
     with pytest.raises(ExecutionFailed, match=r"base_name: .*broken\.ckpt cannot be read"):
         client.run(with_loader(model_name="unet-only.safetensors", base_name="broken.ckpt"))
+
+
+def saved_file(client, server, graph, node_type, **inputs):
+    """Run one of core's savers behind the graph's loader; the file it wrote, moved into models/seine."""
+    name = f"kept-{node_type.lower()}"
+    graph["save"] = node(node_type, model=["model", 0], filename_prefix=f"checkpoints/{name}", **inputs)
+    client.run(graph)
+    written = next((server.output / "checkpoints").glob(f"{name}*.safetensors"))
+    return written.rename(server.models / "seine" / f"{name}.safetensors").name
+
+
+def small_clip(**model):
+    """A clip of the pack's own model, whose norm groups, heads, gray and preview colours are all its own."""
+    graph = clip(images=0, mode="text to video", model_name=SMALL_MODEL)
+    graph["model"]["inputs"].update(model)
+    return sampled(graph, cfg=SMALL_CFG)
+
+
+def test_the_small_model_saved_by_core_is_the_same_model_again(client, server):
+    whole = latents(client, small_clip())["latent"]
+    name = saved_file(client, server, small_clip(), "CheckpointSave", clip=["model", 1], vae=["model", 2])
+    _, original = read_checkpoint(REPOSITORY / "models" / SMALL_MODEL)
+    _, facts = read_checkpoint(server.models / "seine" / name)
+    assert {key: json.loads(facts[key]) for key in FACTS} == {key: json.loads(original[key]) for key in FACTS}
+    assert torch.equal(latents(client, small_clip(model_name=name))["latent"], whole)
+
+
+def test_the_small_model_s_unet_saved_by_core_is_the_same_again(client, server):
+    whole = latents(client, small_clip())["latent"]
+    name = saved_file(client, server, small_clip(), "ModelSave")
+    graph = small_clip()
+    graph["unet"] = node("SEINEModelLoader", model_name=name, weight_dtype="fp32")
+    graph["sample"]["inputs"]["model"] = ["unet", 0]
+    assert torch.equal(latents(client, graph)["latent"], whole)
+
+
+DAMAGE = {
+    "keys": ({VAE_PREFIX + "taesd_decoder.3.": None}, "6 missing: taesd_decoder.3."),
+    "NaN": ({VAE_PREFIX + "vae_scale": torch.tensor(float("nan"))}, "vae_scale has NaN"),
+    "shape": ({VAE_PREFIX + "taesd_decoder.3.conv.0.bias": torch.zeros(5)}, "size mismatch for taesd_decoder.3.conv.0"),
+    "integers": ({VAE_PREFIX + "taesd_decoder.3.conv.0.bias": torch.zeros(64).int()}, "is int32"),
+    "text shape": ({TEXT + "layer_norm1.bias": torch.zeros(5)}, "layer_norm1.bias is [5], expected [64]"),
+    "text values": ({TEXT + "layer_norm1.bias": torch.full((64,), torch.inf)}, "has NaN or inf"),
+    "vocabulary": ({WORDS: torch.zeros(99, 64)}, "99 tokens"),
+    "gray": ({"seine_gray_latent": torch.zeros(4)}, "seine_gray_latent is no text"),
+}
+"""What is put in place of a bundle's tensors (None: those whose keys begin so are taken out), and what must be said."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_part_that_is_damaged_is_refused_with_its_keys(client, server, sample_model, damage):
+    tensors, metadata = read_checkpoint(sample_model)
+    changes, words = DAMAGE[damage]
+    gone = tuple(key for key, value in changes.items() if value is None)
+    tensors = {key: value for key, value in (tensors | changes).items() if not (gone and key.startswith(gone))}
+    name = f"damaged-{damage.replace(' ', '-')}.safetensors"
+    save_file(tensors, server.models / "seine" / name, metadata)
+    with pytest.raises(ExecutionFailed) as error:
+        client.run(sampled(clip(model_name=name)))
+    assert words in str(error.value)
+    assert error.value.exception_message.startswith(("base_name", "model_name"))
+
+
+@pytest.mark.parametrize("diffusers", [False, True])
+def test_stable_diffusion_s_vae_with_missing_keys_is_refused(run_in_host, diffusers):
+    shapes = run_in_host(REPOSITORY / "benchmarks" / "vae_in_host.py")
+    facts = run_in_host("incomplete_vae.py", vae_shapes=shapes, diffusers=diffusers)
+    assert facts["whole"] == "a VAE"
+    assert "10 missing: decoder.up.0." in facts["incomplete"]

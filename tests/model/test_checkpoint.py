@@ -61,6 +61,22 @@ def test_dtype_is_applied_but_rotary_angles_stay_exact(tmp_path, weights, metada
     assert all(torch.equal(value, rotary_frequencies()) for value in frequencies)
 
 
+EIGHT_BITS = [torch.float8_e4m3fn, torch.float8_e5m2]
+
+
+@pytest.mark.parametrize("dtype", EIGHT_BITS)
+@pytest.mark.parametrize("widened", [None, torch.float16, torch.float32])
+def test_rotary_angles_are_exact_whatever_the_file_went_through(tmp_path, weights, metadata, dtype, widened):
+    stored = {key: value.to(dtype) for key, value in weights.items()}
+    if widened is not None:
+        stored = {key: value.to(widened) for key, value in stored.items()}
+    save_file(stored, tmp_path / "eight.safetensors", metadata)
+    unet = load_unet(tmp_path / "eight.safetensors")
+    frequencies = [value for key, value in unet.state_dict().items() if key.endswith("rotary_emb.freqs")]
+    assert len(frequencies) == 16
+    assert all(torch.equal(value, rotary_frequencies()) for value in frequencies)
+
+
 def test_other_rotary_frequencies_are_respected():
     own = {"x.rotary_emb.freqs": torch.rand(16), "y.rotary_emb.freqs": torch.rand(16).half() + 2}
     kept = exact_rotary_frequencies(own)

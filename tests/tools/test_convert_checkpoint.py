@@ -15,6 +15,7 @@ from seine_model.temporal import rotary_frequencies
 from tests import golden_data as golden
 from tests.tools.converting import (
     DTYPES,
+    REPOSITORY,
     TEXT,
     VAE,
     clip_weights,
@@ -25,6 +26,7 @@ from tests.tools.converting import (
     write_source,
 )
 from tools.convert_checkpoint import main
+from tools.hosting.model_files import SMALL_MODEL
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +155,15 @@ def test_a_bundle_keeps_its_parts_and_metadata_when_converted_again(tmp_path, se
     assert metadata == metadata_again
     assert {key: value.shape for key, value in first.items()} == {key: value.shape for key, value in second.items()}
     assert second[VAE + "quant_conv.weight"].dtype == torch.float16
+
+
+def test_the_small_model_keeps_all_that_it_says_of_itself(tmp_path):
+    small = REPOSITORY / "models" / SMALL_MODEL
+    assert main([str(small), str(tmp_path / "again.safetensors"), "--dtype", "fp32"]) == 0
+    _, metadata = read_checkpoint(small)
+    _, metadata_again = read_checkpoint(tmp_path / "again.safetensors")
+    assert set(metadata) == {"seine_config", "seine_gray_latent", "seine_latent_rgb", "text_encoder_heads"}
+    assert metadata_again == metadata | {"format": "pt"}
 
 
 def test_an_existing_target_is_kept_unless_told_otherwise(tmp_path, capsys, seine):

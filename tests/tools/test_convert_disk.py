@@ -48,6 +48,39 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, seine):
     assert os.listdir(tmp_path) == []
 
 
+STOPPED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from seine_model import conversion
+from tools.convert_checkpoint import main
+write, where = conversion._write, sys.argv[2]
+
+def write_and_stop(path, *arguments):
+    write(path, *arguments)
+    print(*os.listdir(path.parent))
+    os.kill(os.getpid(), getattr(signal, where))
+
+conversion._write = write_and_stop
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends it the POSIX way")
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "SIGINT", "SIGKILL"])
+def test_a_run_that_is_ended_leaves_nothing_a_loader_lists(tmp_path, seine, how):
+    command = [sys.executable, "-c", STOPPED, REPOSITORY, how, seine, tmp_path / "out.safetensors"]
+    command += ["--config", seine.parent / "config.json"]
+    result = subprocess.run([*map(str, command)], check=False, capture_output=True, text=True)
+    while_writing, left = result.stdout.split(), os.listdir(tmp_path)
+    assert len(while_writing) == 1
+    assert all(name.endswith(".part") for name in while_writing)
+    if how == "SIGKILL":
+        assert left == while_writing
+    else:
+        assert (result.returncode, left) == (130, [])
+        assert "stopped; nothing was written" in result.stderr and "Traceback" not in result.stderr
+
+
 def test_what_was_written_wrongly_is_found(tmp_path, capsys, seine, monkeypatch):
     write = conversion._write
 

@@ -75,6 +75,13 @@ class TestUnsuitableSource:
         assert "conv_out.bias" in message and advice in message
         assert sorted(os.listdir(tmp_path)) == ["config.json", "seine.pt"]
 
+    @pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.uint8])
+    def test_weights_that_are_no_floats(self, tmp_path, capsys, seine, weights, dtype):
+        torch.save({"ema": {**weights, "conv_out.bias": torch.ones(4, dtype=dtype)}}, tmp_path / "seine.pt")
+        shutil.copy(seine.parent / "config.json", tmp_path)
+        message = refused(capsys, tmp_path / "seine.pt", tmp_path / "out.safetensors")
+        assert "conv_out.bias is " in message and "no floating-point numbers" in message
+
 
 class TestUnsuitableBase:
     def refuse(self, capsys, seine, tmp_path, base) -> str:
@@ -131,3 +138,37 @@ class TestUnsuitableBase:
     def test_pickle_with_more_than_tensors(self, tmp_path, capsys, seine):
         torch.save({"state_dict": Path("x")}, tmp_path / "base.ckpt")
         assert "base: base.ckpt holds more" in self.refuse(capsys, seine, tmp_path, tmp_path / "base.ckpt")
+
+    @pytest.mark.parametrize("part", ["text_encoder", "vae"])
+    @pytest.mark.parametrize("content", ["", "{", "[]", "null", '"text"', "[" * 100_000, "\udcff"])
+    def test_folder_with_a_malformed_configuration(self, tmp_path, capsys, seine, part, content):
+        base = diffusers_folder(tmp_path / "base")
+        (base / part / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+        assert f"{part}/config.json" in self.refuse(capsys, seine, tmp_path, base)
+
+    @pytest.mark.parametrize("scale", ["large", None, [], float("nan"), 10**400])
+    def test_folder_with_a_scaling_factor_that_is_none(self, tmp_path, capsys, seine, scale):
+        base = diffusers_folder(tmp_path / "base")
+        (base / "vae" / "config.json").write_text(json.dumps({"scaling_factor": scale}))
+        assert "scaling factor" in self.refuse(capsys, seine, tmp_path, base)
+
+    @pytest.mark.parametrize("heads", ["two", 0, 5, True, [2], 10**400])
+    def test_folder_with_heads_that_cannot_be(self, tmp_path, capsys, seine, heads):
+        base = diffusers_folder(tmp_path / "base")
+        (base / "text_encoder" / "config.json").write_text(json.dumps({"num_attention_heads": heads}))
+        assert "text_encoder_heads" in self.refuse(capsys, seine, tmp_path, base)
+
+    @pytest.mark.parametrize("key", ["embeddings.token_embedding.weight", "encoder.layers.1.mlp.fc1.weight"])
+    @pytest.mark.parametrize("shape", [(), (3,), (3, 4), (2, 3, 4)])
+    def test_text_encoder_of_wrong_shapes(self, tmp_path, capsys, seine, key, shape):
+        clip = clip_weights() | {f"text_model.{key}": torch.zeros(shape)}
+        base = single_file(tmp_path / "base.safetensors", clip)
+        assert "its text encoder is" in self.refuse(capsys, seine, tmp_path, base)
+
+    @pytest.mark.parametrize("dtype", [torch.int32, torch.bool])
+    def test_vae_that_is_no_floats(self, tmp_path, capsys, seine, dtype):
+        vae = vae_weights() | {"decoder.conv_out.weight": torch.ones(3, 8, 3, 3, dtype=dtype)}
+        base = single_file(tmp_path / "base.safetensors", vae=vae)
+        assert "its VAE is no floating-point numbers: first_stage_model.decoder.conv_out.weight" in self.refuse(
+            capsys, seine, tmp_path, base
+        )
