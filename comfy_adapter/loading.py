@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,10 @@ WEIGHT_DTYPES = {
 _VOCABULARY, _POSITIONS = 49408, 77
 """Of the host's tokenizer: what it may ask for, and how many tokens it always gives."""
 _OPTIONAL_VAE_KEYS = {"vae_shift"}
+
+
+VALUES_SEEN = 64
+"""Of each tensor, to tell models apart: reading all of a file would take longer than making a window."""
 
 
 class SeineFile(NamedTuple):
@@ -119,8 +124,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, load_device, supported))
     kept = carried(metadata, (GRAY_LATENT_KEY, LATENT_RGB_KEY))
     model_config.facts = {CONFIG_KEY: json.dumps(file.config.to_dict()), **kept}
-    found = file.path.stat()
-    source = f"{file.path.name} {found.st_size} {found.st_mtime_ns} {weight_dtype}"
+    source = f"{identity_of(weights)} {weight_dtype}"
     model = SeineModel(model_config, gray_latent_of(kept) or SD1_MID_GRAY, latent_rgb_of(kept), source)
 
     patchers = comfy.model_patcher
@@ -132,6 +136,16 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     model.load_model_weights(weights, "", assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
+
+
+def identity_of(weights: dict[str, Tensor]) -> str:
+    """Tells weights apart by content, whatever their file is called: by names, shapes, and some values of each."""
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        value = weights[key].flatten()
+        some = value[:: max(1, len(value) // VALUES_SEEN)].contiguous().view(torch.uint8)
+        digest.update(f"{key} {value.dtype} {list(weights[key].shape)}".encode() + some.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _cast_dtype(weight_dtype: torch.dtype, device: torch.device, supported: list[torch.dtype]) -> torch.dtype | None:

@@ -114,7 +114,7 @@ class SeineModel(comfy.model_base.BaseModel):
     """`gray_latent`: scaled latent values ``[4]`` of a frame to generate, where no VAE has encoded one.
 
     `latent_rgb`: for previews, red, green and blue (-1..1) of a unit of each scaled latent channel, and their bias,
-    ``[5, 3]``; None for Stable Diffusion 1.x's. `source`: names the file the weights are from, and their dtype.
+    ``[5, 3]``; None for Stable Diffusion 1.x's. `source`: identifies the weights by content, and names their dtype.
     """
 
     def __init__(

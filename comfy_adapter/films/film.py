@@ -5,7 +5,6 @@ Everything stays latent. A window that was finished before, by this host or an e
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from ...seine_model.windows import Window, plan
 from ..keyframes import attach
 from ..sampling import require_seine, sample
 from . import window_store
-from .fingerprint import fingerprint
+from .fingerprint import Fingerprints, patches_of
 from .progress_text import show_progress_text
 
 SEEDS = 2**64
@@ -59,14 +58,10 @@ class FilmMaker:
     """Fills gaps. `gray`: latent ``[1, 4, h, w]`` of a frame to generate; `windows`: how many there will be in all."""
 
     def __init__(self, model: Any, gray: Tensor, settings: Settings, windows: int) -> None:
-        self.key = fingerprint(
-            # A model that was not read from a file has no name by which its windows could be found again.
-            require_seine(model).source or uuid.uuid4().hex,
-            model.patches,
-            model.object_patches,
-            model.model_options,
-            asdict(settings),
-        )
+        self.fingerprints = Fingerprints()
+        # A model that was not read from a file is known by its weights.
+        inside = require_seine(model).source or model.model
+        self.key = self.fingerprints.of(inside, patches_of(model), asdict(settings))
         self.model, self.gray, self.settings, self.windows = model, gray, settings, windows
         self.done = 0
         self._progress: Callable | None = None
@@ -90,16 +85,9 @@ class FilmMaker:
         masked = self.gray.repeat(window.length, 1, 1, 1)
         for position, frame in zip(window.kept, kept, strict=True):
             masked[position] = frame
-        key = fingerprint(
-            self.key,
-            gap.positive,
-            gap.negative,
-            mask,
-            masked,
-            seed,
-        )
-        found = window_store.find(key)
-        if found is not None and found.shape == masked.shape:
+        key = self.key and self.fingerprints.of(self.key, gap.positive, gap.negative, mask, masked, seed)
+        found = window_store.find(key, masked) if key else None
+        if found is not None:
             total = self.settings.steps * self.windows
             comfy.utils.ProgressBar(total).update_absolute(self.settings.steps * (self.done + 1), total)
             return found
@@ -114,14 +102,16 @@ class FilmMaker:
             sampler_name=self.settings.sampler_name,
             scheduler=self.settings.scheduler,
             callback=self._callback(),
-        )["samples"].cpu()
+        )["samples"]
+        result = result.cpu().float()
         if not torch.isfinite(result).all():
             raise ValueError(
                 f"{gap.name}: sampling gave NaN or infinite values: lower cfg, or load the model with weight_dtype "
                 "fp32 or bf16"
             )
         result = meet_kept_frames(result, mask, masked)
-        window_store.save(key, result)
+        if key:
+            window_store.save(key, result)
         return result
 
     def _callback(self) -> Callable:

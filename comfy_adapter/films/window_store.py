@@ -1,51 +1,108 @@
-"""Finished windows of films, on disk: what was cancelled, or changed in one place, need not be made again."""
+"""Finished windows of films, on disk: what was cancelled, or changed in one place, need not be made again.
+
+The store is a help and never a condition: where it cannot be read or written a warning says so once, and films go on.
+Several servers may share one.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import logging
 import os
+import stat
+import time
+import uuid
 from pathlib import Path
 
 import folder_paths
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 FOLDER = "seine_windows"
 MOST_BYTES = 2 * 1024**3
 """A window of 16 frames at 320x512 is 0.7 MB. The longest unused go first."""
+PART_SECONDS = 3600
+"""A file that is still half written after so long was left by a run that ended."""
+CLOCK_SECONDS = 60
+"""A file further in the future than that says nothing about its use."""
+_LATENTS, _CHECKSUM = "latents", "sha256"
+_warned: set[str] = set()
 
 
 def folder() -> Path:
-    """In the host's user folder, created if need be."""
+    """In the host's user folder, created if need be; raises OSError where that cannot be."""
     path = Path(folder_paths.get_user_directory()) / FOLDER
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def find(key: str) -> Tensor | None:
-    """The latents saved under this key; None where there are none that can be read."""
-    file = folder() / f"{key}.safetensors"
+def find(key: str, like: Tensor) -> Tensor | None:
+    """The latents saved under this key; None where there are none, or what is there is not a whole window like this."""
     try:
-        latents = load_file(file)["latents"]
-        os.utime(file)
-    except (OSError, SafetensorError, KeyError):
+        file = folder() / f"{key}.safetensors"
+        if not stat.S_ISREG(os.lstat(file).st_mode):  # a pipe would be waited for
+            return None
+        with safe_open(file, "pt") as saved:
+            checksum = (saved.metadata() or {}).get(_CHECKSUM)
+            latents = saved.get_tensor(_LATENTS)
+    except FileNotFoundError:
         return None
+    except (OSError, SafetensorError) as problem:
+        _warn("read", problem)
+        return None
+    whole = latents.shape == like.shape and latents.dtype == like.dtype and checksum == _checksum(latents)
+    if not whole or not torch.isfinite(latents).all():
+        return None
+    with contextlib.suppress(OSError):  # its use is noted for pruning alone
+        os.utime(file)
     return latents
 
 
 def save(key: str, latents: Tensor) -> None:
-    """Write so that an interruption leaves nothing half written, and remove what has not been used for longest."""
-    file = folder() / f"{key}.safetensors"
-    part = file.with_suffix(f".{os.getpid()}.part")
-    save_file({"latents": latents.contiguous().cpu()}, part)
-    os.replace(part, file)
-    _prune()
+    """Write so that nothing half written is ever seen, and remove what has not been used for longest."""
+    latents = latents.contiguous().cpu()
+    part = None
+    try:
+        file = folder() / f"{key}.safetensors"
+        part = file.with_suffix(f".{uuid.uuid4().hex}.part")
+        save_file({_LATENTS: latents}, part, {_CHECKSUM: _checksum(latents)})
+        os.replace(part, file)
+        _prune()
+    except (OSError, SafetensorError) as problem:
+        _warn("written", problem)
+        if part is not None:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _checksum(latents: Tensor) -> str:
+    return hashlib.sha256(latents.contiguous().flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 def _prune() -> None:
-    files = sorted(folder().glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
+    """Remove what is beyond MOST_BYTES, longest unused first, and what runs that ended have left half written."""
+    now, found = time.time(), []
+    for file in folder().iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another server was first
+            facts = os.lstat(file)
+            if not stat.S_ISREG(facts.st_mode):
+                continue
+            if file.suffix == ".part" and now - facts.st_mtime > PART_SECONDS:
+                file.unlink()
+            elif file.suffix == ".safetensors":
+                used = facts.st_mtime if facts.st_mtime < now + CLOCK_SECONDS else 0.0
+                found.append((used, facts.st_size, file))
     kept = 0
-    for file in files:
-        kept += file.stat().st_size
+    for _, size, file in sorted(found, key=lambda entry: entry[0], reverse=True):
+        kept += size
         if kept > MOST_BYTES:
             file.unlink(missing_ok=True)
+
+
+def _warn(what: str, problem: Exception) -> None:
+    if what not in _warned:
+        _warned.add(what)
+        logging.warning("SEINE: windows of films cannot be %s (%s); films are made without them", what, problem)
