@@ -40,7 +40,7 @@ from .facts import (
     text_encoder_heads_of,
 )
 from .file_kinds import SAFETENSORS_SUFFIXES, CheckpointError
-from .reading import read_checkpoint, read_safetensors, value_range
+from .reading import LARGEST_WEIGHT, read_checkpoint, read_safetensors, value_range
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -106,6 +106,9 @@ def convert(
         _write(partial, tensors, metadata, dtype, progress)
         _verify(partial, tensors, metadata, config, dtype, progress)
         os.replace(partial, target)
+    except CheckpointError as error:
+        inputs = source.name if base is None else f"{source.name} with base {base.name}"
+        raise CheckpointError(f"{inputs}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
     counts = {name: (len(part), sum(value.numel() for value in part.values())) for name, part in parts.items()}
@@ -145,6 +148,10 @@ def _check_finite(key: str, tensor: Tensor, dtype: torch.dtype) -> None:
     low, high = value_range(tensor)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise CheckpointError(f"{key} has NaN or infinite values: the checkpoint is damaged, fetch it again")
+    if max(-low, high) > LARGEST_WEIGHT:
+        raise CheckpointError(
+            f"{key} has values up to {max(-low, high):.1e}: the checkpoint is damaged, fetch it again"
+        )
     stored = stored_dtype(key, tensor, dtype)
     if max(-low, high) > torch.finfo(stored).max:
         raise CheckpointError(f"{key} has values too large for {stored}: convert with --dtype bf16 or fp32")

@@ -58,7 +58,10 @@ def config_of(facts: Mapping[str, str]) -> SeineConfig | None:
     try:
         return SeineConfig.from_dict(_json(facts, CONFIG_KEY))
     except ValueError as error:
-        raise CheckpointError(f"SEINE UNet: the configuration in this file cannot be used: {error}") from error
+        raise CheckpointError(
+            f"SEINE UNet: the configuration in this file cannot be used: {error}. Fetch the file again or convert the "
+            "published one."
+        ) from error
 
 
 def gray_latent_of(facts: Mapping[str, str]) -> list[float] | None:

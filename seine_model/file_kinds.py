@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import pickletools
 import stat
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
+from .pickle_scan import MOST_STEPS, TooManySteps, looked_up_names
+
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 
 MOST_TENSORS = 20_000
 """A bundle with all parts has 1,300; a training state of a few copies less than this."""
-MOST_PICKLE_STEPS = 300_000
-"""A table of tensors takes about 25 for each; a second or two to go through."""
 MOST_CONTENTS = 2**24
 """Bytes of a table of contents; that of 1,300 tensors takes 0.2 MB."""
 
@@ -25,6 +23,8 @@ DAMAGED = "It is damaged or was not downloaded completely: fetch it again."
 _HEAD = 512
 _OLD_FORMAT = 5
 """PyTorch's old format is so many pickles before the weights."""
+_PLAIN = ("torch.", "collections.OrderedDict")
+"""How names begin that a pickled table of tensors looks up."""
 _SMALLEST_ZIP_END, _LONGEST_ZIP_COMMENT = 22, 2**16
 _MAGIC = {
     b"version https://git-lfs": "a Git-LFS pointer, a note of where the file is: run git lfs pull, or download "
@@ -91,7 +91,7 @@ def _refuse_content(path: Path, file: BinaryIO, size: int) -> list[str]:
     elif kind == "unknown":
         wanted = "a .safetensors" if named_safetensors else "a PyTorch"
         raise CheckpointError(f"{path.name} cannot be read: it does not begin as {wanted} file does. {DAMAGED}")
-    raise CheckpointError(f"{path.name} cannot be read: it is {kind}. The published file is seine.pt.")
+    raise CheckpointError(f"{path.name} cannot be read: it is {kind}. Choose a checkpoint, .safetensors or .pt.")
 
 
 def kind_of(head: bytes) -> str:
@@ -169,7 +169,10 @@ def _check_zip(path: Path, file: BinaryIO, size: int) -> list[str]:
                 "unpacked, and PyTorch packs nothing. Fetch it from where it was published, or use a .safetensors file."
             )
         if any(entry.filename.split("/")[1:] == ["constants.pkl"] for entry in contents):
-            raise CheckpointError(f"{path.name} cannot be read: it is a TorchScript program, not a table of tensors.")
+            raise CheckpointError(
+                f"{path.name} cannot be read: it is a TorchScript program, not a table of tensors. Choose a "
+                ".safetensors file, or the published seine.pt."
+            )
         try:
             # The local header, 30 bytes, names the entry and an extra field before the data.
             file.seek(pickles[0].header_offset)
@@ -184,32 +187,28 @@ def _pickle_names(path: Path, file: BinaryIO, start: int, size: int, pickles: in
     """Names that unpickling up to so many pickles, one after the other from `start` on, would look up."""
     file.seek(start)
     content = file.read(min(size, MOST_CONTENTS))
-    stream, steps, names, strings = io.BytesIO(content), 0, [], []
     try:
-        for _ in range(pickles):
-            for opcode, value, _position in pickletools.genops(stream):
-                steps += 1
-                if steps > MOST_PICKLE_STEPS:
-                    raise _too_much(path, f"its pickle takes more than {MOST_PICKLE_STEPS} steps")
-                if opcode.name in ("GLOBAL", "INST"):
-                    names.append(str(value).replace(" ", "."))
-                elif opcode.name == "STACK_GLOBAL":
-                    names.append(".".join(strings[-2:]))
-                elif isinstance(value, str):
-                    strings = [*strings[-1:], value]
-            if stream.tell() >= len(content):
-                break
-    except CheckpointError:
-        raise
-    except Exception as error:  # damaged bytes can raise anything in the parser
-        if len(content) == MOST_CONTENTS:
-            raise _too_much(path, f"its pickle is longer than {MOST_CONTENTS / 1e6:.0f} MB") from error
-        if names:  # what it would look up is known all the same
-            return names
+        names, whole = looked_up_names(content, pickles)
+    except TooManySteps as error:
+        raise _too_much(path, f"its pickle takes more than {MOST_STEPS} steps") from error
+    if whole:
+        return names
+    if len(content) == MOST_CONTENTS:
+        raise _too_much(path, f"its pickle is longer than {MOST_CONTENTS / 1e6:.0f} MB")
+    refuse_foreign_names(path, names)
+    raise CheckpointError(f"{path.name} is not a readable PyTorch file (its pickle is broken). {DAMAGED}")
+
+
+def refuse_foreign_names(path: Path, names: list[str]) -> None:
+    """CheckpointError where unpickling would look up what no table of tensors does."""
+    foreign = [name for name in dict.fromkeys(names) if not name.startswith(_PLAIN)]
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         raise CheckpointError(
-            f"{path.name} is not a readable PyTorch file (its pickle is broken). {DAMAGED}"
-        ) from error
-    return names
+            f"{path.name} holds more than plain tensors and is refused, since loading it could run code. Use a "
+            ".safetensors file; of SEINE itself, the published seine.pt will do too. (It wants "
+            f"{', '.join(name[:60] for name in foreign[:3])}{more}.)"
+        )
 
 
 def _too_much(path: Path, what: str) -> CheckpointError:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from .facts import take_facts
-from .file_kinds import DAMAGED, SAFETENSORS_SUFFIXES, CheckpointError, refuse_other_files
+from .file_kinds import DAMAGED, SAFETENSORS_SUFFIXES, CheckpointError, refuse_foreign_names, refuse_other_files
 
 FLOATS = (
     torch.float64,
@@ -27,8 +27,6 @@ FLOATS = (
 LARGEST_WEIGHT = 1e8
 """Trained weights are below 100; larger ones than this overflow float32 where two layers meet."""
 
-_PLAIN = ("torch.", "collections.OrderedDict")
-"""How names begin that a pickled table of tensors looks up."""
 _EXOTIC = ("sparse", "qtensor", "nested", "meta_tensor", "wrapper_subclass", "cpp_extension")
 """In names of what makes tensors without values of their own; damaged, some of these crash PyTorch."""
 
@@ -78,14 +76,8 @@ def _read_pickle(path: Path, names: list[str]) -> Any:
                 raise
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        foreign = [name for name in dict.fromkeys(names) if not name.startswith(_PLAIN)]
-        if isinstance(error, pickle.UnpicklingError) and foreign:
-            more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
-            raise CheckpointError(
-                f"{path.name} holds more than plain tensors and is refused, since loading it could run code. Use a "
-                ".safetensors file; of SEINE itself, the published seine.pt will do too. (It wants "
-                f"{', '.join(name[:60] for name in foreign[:3])}{more}.)"
-            ) from error
+        if isinstance(error, pickle.UnpicklingError):
+            refuse_foreign_names(path, names)
         # PyTorch's own words advise to load it without protection: its kind of error has to do.
         raise CheckpointError(
             f"{path.name} is not a readable PyTorch file ({type(error).__name__}). {DAMAGED}"
@@ -103,7 +95,8 @@ def _table_of_tensors(content: Any, path: Path) -> dict[str, Tensor]:
         or not all(isinstance(key, str) for key in content)
     ):
         raise CheckpointError(
-            f"{path.name} is not a table of tensors. A SEINE checkpoint is a state_dict, by itself or under 'ema'."
+            f"{path.name} is not a table of tensors. A SEINE checkpoint is a state_dict, by itself or under 'ema': "
+            "choose the published seine.pt or a conversion."
         )
     size = path.stat().st_size
     for key, value in content.items():

@@ -218,3 +218,31 @@ def test_corrupt_pickles(tmp_path, content):
     for name in ("alone.pt", "zip.pt"):
         with pytest.raises(CheckpointError, match=f"{name} is not a readable PyTorch file .* fetch it again"):
             read_checkpoint(tmp_path / name)
+
+
+def calls(what: bytes) -> bytes:
+    """A pickle that calls a value."""
+    return b"\x80\x02" + what + b")R."
+
+
+@pytest.mark.parametrize(
+    "what", [b"]" + b"(" + b"K\x07" * 100_000 + b"e", b"X" + struct.pack("<I", 10**6) + b"x" * 10**6]
+)
+def test_a_pickle_that_calls_a_value_is_refused_at_once(tmp_path, what):
+    """PyTorch's unpickler puts the value into its message, and looks through that for minutes."""
+    (tmp_path / "alone.pt").write_bytes(calls(what))
+    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
+        archive.writestr("seine/data.pkl", calls(what))
+    for name in ("alone.pt", "zip.pt"):
+        started = time.perf_counter()
+        with pytest.raises(CheckpointError, match=f"{name} is not a readable PyTorch file"):
+            read_checkpoint(tmp_path / name)
+        assert time.perf_counter() - started < 3
+
+
+def test_a_name_as_long_as_a_book(tmp_path):
+    (tmp_path / "long.pt").write_bytes(b"\x80\x02cbuiltins\n" + b"x" * 10**6 + b"\n.")
+    started = time.perf_counter()
+    with pytest.raises(CheckpointError, match=r"long\.pt "):
+        read_checkpoint(tmp_path / "long.pt")
+    assert time.perf_counter() - started < 3
