@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 SHOT, TRANSITION = "shot", "transition"
+MOST_FRAMES = 100_000
+"""Of a film: three and a half hours at 8 frames per second. One digit too many is rather a slip than a wish."""
 _LINE = re.compile(r"(shot|transition)\s+(\d+(?:\.\d+)?)\s*(s|seconds?|f|frames?)?\s*:\s*(.*)", re.IGNORECASE)
 
 
@@ -29,9 +32,11 @@ def parse_story(script: str, fps: float, pictures: int) -> list[Segment]:
 
     Lengths are in frames, or, with an s, in seconds. Shots and transitions take turns, beginning with a shot; a
     transition at the end leads back into the first shot. Empty lines and those that begin with # are skipped. Raises
-    ValueError, naming the line, for one that cannot be read, is out of turn or has no frames, and where the pictures
-    are not as many as the shots.
+    ValueError, naming the line, for one that cannot be read, is out of turn, has no frames or makes the film longer
+    than MOST_FRAMES, and where the pictures are not as many as the shots.
     """
+    if not 0 < fps < math.inf:
+        raise ValueError(f"fps: it is {fps:g}; give frames per second above 0, such as 8")
     segments: list[Segment] = []
     time = 0.0
     for number, line in enumerate(script.splitlines(), 1):
@@ -47,10 +52,15 @@ def parse_story(script: str, fps: float, pictures: int) -> list[Segment]:
             )
         start = segments[-1].start + segments[-1].frames if segments else 0
         # Ends are rounded, not lengths, so that rounding does not add up.
-        time += length
+        time = min(time + length, 2 * MOST_FRAMES / fps)
         frames = round(time * fps) - start
         if frames < 1:
             raise ValueError(f"story, line {number}: the {kind} has no frames; give it at least 1")
+        if start + frames > MOST_FRAMES:
+            raise ValueError(
+                f"story, line {number}: with this {kind} the film is longer than {MOST_FRAMES} frames: shorten it, or "
+                "make several films"
+            )
         segments.append(Segment(kind, prompt, start, frames))
     shots = sum(segment.kind == SHOT for segment in segments)
     if not shots:

@@ -36,9 +36,11 @@ def plan(before: int, gap: int, after: int, window: int, overlap: int) -> list[W
         raise ValueError(f"there are {gap} frames to generate: it must be at least 1")
     ends = 2 if before and after else 1
     if overlap < 1 or ends * overlap >= window:
+        both = "at both ends " if ends == 2 else ""
+        most = (window - 1) // ends
+        remedy = f"choose it from 1 to {most}" if most else f"raise window to {ends + 1} or more"
         raise ValueError(
-            f"an overlap of {overlap} frames {'at both ends ' if ends == 2 else ''}leaves nothing to generate in "
-            f"windows of {window}: choose it from 1 to {(window - 1) // ends}"
+            f"overlap: an overlap of {overlap} frames {both}leaves nothing to generate in windows of {window}: {remedy}"
         )
     if after and not before:
         return [_mirrored(forward, gap) for forward in _forward(after, gap, window, overlap)]

@@ -52,6 +52,10 @@ def test_a_transition_at_the_end_is_allowed():
         ("shot 0.01s: a", 1, "line 1: the shot has no frames"),
         ("shot 2.5: a", 1, "line 1: 2.5 frames is not a whole number; for seconds write 2.5s"),
         ("# nothing", 0, "it has no shot"),
+        ("shot 2000000s: a", 1, "line 1: with this shot the film is longer than 100000 frames: shorten it"),
+        ("shot 60000: a\ntransition 40001: b", 1, "line 2: with this transition the film is longer"),
+        ("shot 10000000000: a", 1, "line 1: with this shot the film is longer"),
+        (f"shot 1{'0' * 400}: a", 1, "line 1: with this shot the film is longer"),
         ("shot 8: a\ntransition 8: b\nshot 8: c", 3, "it has 2 shots.*3 images are wired in"),
         ("shot 8: a\ntransition 8: b\nshot 8: c", 1, "it has 2 shots.*1 image is wired in"),
     ],
@@ -59,3 +63,9 @@ def test_a_transition_at_the_end_is_allowed():
 def test_mistakes_are_named(script, pictures, message):
     with pytest.raises(ValueError, match=f"(?s)story.*{message}"):
         parse_story(script, 8, pictures)
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
+def test_frames_per_second_that_cannot_be_are_named(fps):
+    with pytest.raises(ValueError, match="fps: it is"):
+        parse_story("shot 8: a", fps, 1)

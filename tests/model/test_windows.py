@@ -70,3 +70,7 @@ def test_impossible_plans_are_refused():
         plan(16, 5, 0, 16, 16)
     with pytest.raises(ValueError, match="overlap of 8 frames at both ends.*from 1 to 7"):
         plan(16, 5, 16, 16, 8)
+    with pytest.raises(
+        ValueError, match="overlap: .* at both ends leaves nothing.*windows of 2: raise window to 3 or more"
+    ):
+        plan(16, 5, 16, 2, 1)
