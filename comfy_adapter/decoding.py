@@ -7,9 +7,9 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
-import torch
 from torch import Tensor
 
+from ..seine_model.inputs import check_finite, check_latents, check_number
 from .keyframes import LATENT_SCALE
 from .memory import OutOfMemory, make_room, ran_out
 
@@ -37,16 +37,10 @@ def decode_chunks(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: i
     Where memory runs out it goes on with fewer frames, then with smaller tiles; raises OutOfMemory where that is not
     enough.
     """
-    if samples.ndim != 4:
-        raise ValueError(
-            f"samples: expected frames as batch rows [frames, 4, h, w], got {list(samples.shape)}; this latent is of "
-            "another kind of video model"
-        )
-    if not torch.isfinite(samples).all():
-        raise ValueError(
-            "samples: the latent contains NaN or infinite values, so sampling failed: lower cfg, or load the model "
-            "with weight_dtype fp32 or bf16"
-        )
+    check_latents(samples, "samples", "This latent is of another kind of video model: use the one of a SEINE sampler.")
+    failed = ", so sampling failed: lower cfg, or load the model with weight_dtype fp32 or bf16"
+    check_finite(samples, "samples: the latent", failed)
+    check_number(frames_at_a_time, "frames_at_a_time", 1)
     progress = comfy.utils.ProgressBar(samples.shape[0])
     done = 0
     while done < len(samples):
@@ -56,6 +50,7 @@ def decode_chunks(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: i
         if decoded is None:
             frames_at_a_time, tile_size = _smaller(len(rows), tile_size)
             continue
+        check_finite(decoded, "vae: what it decodes", ": choose another one, or start ComfyUI with --fp32-vae")
         yield decoded
         done += len(rows)
         progress.update_absolute(done, len(samples))

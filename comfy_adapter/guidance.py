@@ -7,6 +7,7 @@ from typing import Any
 import comfy.samplers
 from torch import Tensor
 
+from ..seine_model.inputs import check_number
 from .sampling import schedule_of
 
 
@@ -16,8 +17,10 @@ def in_interval(model: Any, start: float, end: float) -> Any:
     Kynkäänniemi et al., arXiv 2404.07724. Raises ValueError where `start` is after `end` or the model is not SEINE.
     """
     sampling = schedule_of(model)
+    for name, share in (("start_percent", start), ("end_percent", end)):
+        check_number(share, name, 0.0, 1.0)
     if start > end:
-        raise ValueError(f"start_percent: {start:g} is after end_percent {end:g}: guidance would never apply")
+        raise ValueError(f"start_percent: {start:g} is after end_percent {end:g}: guidance would never apply; lower it")
     highest, lowest = (float(sampling.percent_to_sigma(share)) for share in (start, end))
     patched = model.clone()
     inner = patched.model_options.get("sampler_calc_cond_batch_function")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..seine_model.inputs import check_conditioning, check_mask
 from ..seine_model.masks import assign_keyframes, kept_frames
 from ..seine_model.preprocessing import MID_GRAY, prepare_keyframes
 
@@ -33,6 +34,7 @@ def frame_values(mask: Tensor) -> Tensor:
 
     Raises ValueError for a frame that is neither kept nor generated as a whole: SEINE was trained on whole frames.
     """
+    check_mask(mask, "mask")
     mask = mask.reshape(-1, *mask.shape[-2:])
     low, high = mask.flatten(1).amin(1), mask.flatten(1).amax(1)
     mixed = ((low < 0.5) != (high < 0.5)).nonzero().flatten().tolist()
@@ -72,13 +74,14 @@ def encode_keyframes(
     latents = encode_gray(vae, width, height).repeat(len(mask), 1, 1, 1)
     if images:
         assigned = assign_keyframes(mask, images)
-        encoded = vae.encode(prepare_keyframes(keyframes, width, height, resize_mode))
+        encoded = vae.encode(prepare_keyframes(keyframes, width, height, resize_mode, "keyframes"))
         latents[kept] = encoded[assigned].to(latents)
     return latents
 
 
 def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
     """A copy of CONDITIONING that carries a clip's mask ``[frames]`` and masked latents ``[frames, 4, h, w]``."""
+    check_conditioning(conditioning, "positive, negative")
     frames = len(mask)
     values: dict[str, Any] = {FRAMES: frames, MASKED_LATENTS: masked_latents}
     if kept_frames(mask):

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from ..seine_model.diffusion import respaced_timesteps
+from ..seine_model.inputs import check_conditioning, check_finite, check_latents, check_number
 from .keyframes import attach, frame_values
 from .model import SeineModel
 
@@ -51,7 +52,8 @@ def seine_sigmas(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
 
     Raises ValueError for fewer than 2 steps of the whole schedule, which the reference cannot space.
     """
-    if denoise <= 0:
+    check_number(denoise, "denoise", 0.0, 1.0)
+    if denoise == 0:
         return torch.empty(0)
     total = max(steps, int(steps / denoise))
     if total < 2:
@@ -133,11 +135,14 @@ def sample(
     """
     require_seine(model)
     samples = latent["samples"]
-    if samples.ndim != 4 or samples.shape[1] != 4:
-        raise ValueError(
-            f"latent_image: expected frames as batch rows [frames, 4, h, w], got {list(samples.shape)}. Use the latent "
-            "of SEINE Image to Video, Empty Latent Image or VAE Encode."
-        )
+    check_latents(samples, "latent_image", "Use the latent of SEINE Image to Video, Empty Latent Image or VAE Encode.")
+    check_finite(
+        samples, "latent_image: the latent", ", so sampling it before failed: lower cfg there, or take another"
+    )
+    check_conditioning(positive, "positive")
+    check_conditioning(negative, "negative")
+    check_number(cfg, "cfg", 0.0)
+    check_number(denoise, "denoise", 0.0, 1.0)
     if mask is not None:
         positive, negative = (_keep_from_latent(model, cond, samples, mask) for cond in (positive, negative))
         if denoise >= 1 and "noise_mask" not in latent:

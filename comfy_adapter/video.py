@@ -10,8 +10,12 @@ import torch
 from comfy_api.v0_0_2 import InputImpl, Types
 from torch import Tensor
 
+from ..seine_model.inputs import check_latents, check_number
 from .decoding import decode_chunks, decode_frames
 from .keyframes import LATENT_SCALE
+
+LEAST_FPS = 0.001
+"""A thousandth: less is no fraction that a video file can hold."""
 
 
 class LatentFrames:
@@ -59,4 +63,6 @@ class LatentVideo(InputImpl.VideoFromComponents):
 
 def latent_video(vae: Any, samples: Tensor, fps: float, frames_at_a_time: int) -> LatentVideo:
     """A VIDEO of LATENT samples ``[n, 4, h, w]``."""
+    check_number(fps, "fps", LEAST_FPS)
+    check_latents(samples, "samples", "Use the latent of a SEINE sampler.")
     return LatentVideo(LatentFrames(vae, samples, frames_at_a_time), Fraction(fps).limit_denominator(1001))

@@ -8,6 +8,8 @@ import torch
 from kornia.color import lab_to_rgb, rgb_to_lab
 from torch import Tensor
 
+from .inputs import check_images, check_number
+
 CHUNK = 8
 """Frames converted at a time, so that memory beside the result does not grow with the film."""
 STRONGEST = 2.0
@@ -23,9 +25,11 @@ def match_colours(
     after them, `before` False); what that gives is done to all images. strength: 0 leaves them, 1 matches. Raises
     ValueError for images that are not RGB or fewer than `frames`.
     """
+    check_number(strength, "strength", 0.0, 1.0)
     for name, given in (("images", images), ("reference", reference)):
-        if given.ndim != 4 or given.shape[-1] != 3:
-            raise ValueError(f"{name}: expected RGB images [n, H, W, 3], got {list(given.shape)}")
+        check_images(given, name)
+        if given.shape[-1] != 3:
+            raise ValueError(f"{name}: expected RGB images [n, H, W, 3], got {list(given.shape)}: drop transparency")
         if len(given) < frames:
             raise ValueError(f"{name}: {len(given)} frames, but frames is {frames}: lower it, or give more")
     ours, theirs = (images[:frames], reference[-frames:]) if before else (images[-frames:], reference[:frames])
@@ -47,4 +51,4 @@ def _lab(images: Tensor) -> Tensor:
 def _statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each channel, ``[3, 1, 1]``."""
     pixels = _lab(images).movedim(1, 0).flatten(1)
-    return pixels.mean(1).view(3, 1, 1), pixels.std(1).view(3, 1, 1)
+    return pixels.mean(1).view(3, 1, 1), pixels.std(1, correction=0).view(3, 1, 1)

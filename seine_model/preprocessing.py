@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .inputs import check_images
 
 RESIZE_MODES = ("stretch", "crop", "pad")
 MID_GRAY = 0.5
 """What stands where a frame is to be generated: 0 in the VAE's [-1, 1]."""
 
 
-def flatten_alpha(images: Tensor) -> Tensor:
+def flatten_alpha(images: Tensor, name: str = "images") -> Tensor:
     """``[n, H, W, 1, 3 or 4]`` to RGB; transparency shows mid-gray, the model's "nothing given".
 
     Raises ValueError for another number of channels.
@@ -23,7 +24,7 @@ def flatten_alpha(images: Tensor) -> Tensor:
         rgb, alpha = images[..., :3], images[..., 3:]
         return rgb * alpha + MID_GRAY * (1 - alpha)
     if channels != 3:
-        raise ValueError(f"images must have 1, 3 or 4 channels, got {channels}")
+        raise ValueError(f"{name}: images must have 1, 3 or 4 channels, got {channels}: give RGB images")
     return images
 
 
@@ -34,7 +35,7 @@ def resize(images: Tensor, width: int, height: int, mode: str = "stretch") -> Te
     and cut what stands over, centred; pad: fit inside the frame on black. The latter two are antialiased.
     """
     if mode not in RESIZE_MODES:
-        raise ValueError(f"resize mode {mode!r} is not one of {', '.join(RESIZE_MODES)}")
+        raise ValueError(f"resize_mode: {mode!r} is not one of {', '.join(RESIZE_MODES)}: choose one of them")
     if images.shape[1:3] == (height, width):
         return images
     pixels = images.movedim(-1, 1).float()
@@ -54,14 +55,7 @@ def resize(images: Tensor, width: int, height: int, mode: str = "stretch") -> Te
     return out.movedim(1, -1).clamp(0, 1)
 
 
-def prepare_keyframes(images: Tensor, width: int, height: int, mode: str = "stretch") -> Tensor:
-    """``[n, H, W, C]`` images 0..1 to RGB ``[n, height, width, 3]``. Raises ValueError for NaN or no image at all."""
-    if images.ndim != 4 or images.shape[0] == 0:
-        raise ValueError(f"expected a batch of images [n, H, W, channels], got {list(images.shape)}")
-    if not torch.isfinite(images).all():
-        bad = (~torch.isfinite(images)).flatten(1).any(1).nonzero().flatten().tolist()
-        raise ValueError(
-            f"image {bad[0]} of the batch contains NaN or infinite values: the node that made it failed "
-            "(a VAE in half precision, often); fix it there"
-        )
-    return resize(flatten_alpha(images), width, height, mode)
+def prepare_keyframes(images: Tensor, width: int, height: int, mode: str = "stretch", name: str = "images") -> Tensor:
+    """``[n, H, W, C]`` images 0..1 to RGB ``[n, height, width, 3]``. Raises ValueError, see `check_images`."""
+    check_images(images, name)
+    return resize(flatten_alpha(images, name), width, height, mode)

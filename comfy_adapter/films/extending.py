@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ...seine_model.inputs import check_finite, check_images, check_latents
 from ...seine_model.preprocessing import prepare_keyframes
 from ..keyframes import LATENT_SCALE, check_size, encode_gray
 from .film import FilmMaker, Gap, Settings
@@ -23,18 +24,16 @@ def clip_latents(vae: Any, latent: dict | None, images: Tensor | None, latent_na
         wrong = "nothing is" if latent is None else "both are"
         raise ValueError(f"{latent_name}, {images_name}: {wrong} wired in: wire the clip into one of them")
     if latent is None:
+        check_images(images, images_name)
         height, width = images.shape[1:3]
         try:
             check_size(width, height)
         except ValueError as error:
             raise ValueError(f"{images_name}: {error}; scale the images to that first") from error
-        return vae.encode(prepare_keyframes(images, width, height)).cpu().float()
+        return vae.encode(prepare_keyframes(images, width, height, name=images_name)).cpu().float()
     samples = latent["samples"]
-    if samples.ndim != 4 or samples.shape[1] != 4:
-        raise ValueError(
-            f"{latent_name}: expected frames as batch rows [frames, 4, h, w], got {list(samples.shape)}. Use the "
-            "latent of a SEINE sampler or of VAE Encode."
-        )
+    check_latents(samples, latent_name, "Use the latent of a SEINE sampler or of VAE Encode.")
+    check_finite(samples, f"{latent_name}: the latent", ", so sampling it failed: lower cfg there, or make it anew")
     return samples.cpu().float()
 
 

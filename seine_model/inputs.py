@@ -1,0 +1,83 @@
+"""What a node is given, checked and worded in one place. Every message names the input, what is wrong, what to do."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LATENT_CHANNELS = 4
+LEAST, MOST = -0.5, 1.5
+"""Of an image's values, which are 0 to 1: resizing and decoding may overshoot a little."""
+
+
+def check_number(value: Any, name: str, low: float, high: float = math.inf) -> None:
+    """Raises ValueError for what is no number from `low` to `high`, NaN and infinity above all."""
+    if not isinstance(value, int | float) or not low <= value <= high or math.isinf(value):
+        upper = f" to {high:g}" if high < math.inf else " or more"
+        raise ValueError(f"{name}: it is {value!r}; give a number from {low:g}{upper}")
+
+
+def check_latents(samples: Tensor, name: str, advice: str) -> None:
+    """Raises ValueError for latents that are not ``[frames, 4, h, w]`` of at least one frame and pixel.
+
+    advice: where to take them from.
+    """
+    whole = isinstance(samples, Tensor) and samples.ndim == 4 and samples.shape[1] == LATENT_CHANNELS
+    if not whole or not samples.numel() or not samples.is_floating_point():
+        shape = f"{list(samples.shape)} of {samples.dtype}" if isinstance(samples, Tensor) else type(samples).__name__
+        raise ValueError(f"{name}: expected frames as batch rows [frames, 4, h, w], got {shape}. {advice}")
+
+
+def check_finite(values: Tensor, name: str, advice: str) -> None:
+    """Raises ValueError where there is NaN or infinity; advice: what to do about it."""
+    if not torch.isfinite(values).all():
+        raise ValueError(f"{name} contains NaN or infinite values{advice}")
+
+
+def check_images(images: Tensor, name: str) -> None:
+    """Raises ValueError for what are not images ``[n, H, W, channels]`` of values 0..1, at least one of one pixel."""
+    if not isinstance(images, Tensor) or images.ndim != 4 or not images.numel():
+        shape = list(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(
+            f"{name}: expected a batch of images [n, H, W, channels], got {shape}: give at least one image of at least "
+            "one pixel"
+        )
+    if not images.is_floating_point():
+        raise ValueError(f"{name}: expected values from 0 to 1, got whole numbers ({images.dtype}): divide them by 255")
+    finite = torch.isfinite(images)
+    if not finite.all():
+        bad = (~finite).flatten(1).any(1).nonzero().flatten().tolist()
+        raise ValueError(
+            f"{name}: image {bad[0]} of the batch contains NaN or infinite values: the node that made it failed "
+            "(a VAE in half precision, often); fix it there"
+        )
+    low, high = float(images.min()), float(images.max())
+    if low < LEAST or high > MOST:
+        raise ValueError(
+            f"{name}: expected values from 0 to 1, got {low:g} to {high:g}: the node that made them counts another "
+            "way; bring them to 0 to 1"
+        )
+
+
+def check_mask(mask: Tensor, name: str) -> None:
+    """Raises ValueError for what is no MASK ``[frames, H, W]`` or ``[H, W]``, has no pixel, or is not finite."""
+    if not isinstance(mask, Tensor) or mask.ndim < 2 or not mask.numel():
+        shape = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(
+            f"{name}: expected one mask for each frame [frames, H, W], got {shape}: use SEINE Mask Builder"
+        )
+    check_finite(mask, f"{name}: the mask", ": 1 generates a frame and 0 keeps it; use SEINE Mask Builder")
+
+
+def check_conditioning(conditioning: Any, name: str) -> None:
+    """Raises ValueError for CONDITIONING without a prompt, or whose embedding is not finite."""
+    if not isinstance(conditioning, list | tuple) or not conditioning:
+        raise ValueError(f"{name}: there is no prompt in it: wire in CLIP Text Encode or SEINE Image to Video")
+    for embedding, _ in conditioning:
+        if isinstance(embedding, Tensor):
+            check_finite(
+                embedding, f"{name}: the prompt", ": encode it again, with --fp32-text-enc if that happens again"
+            )
