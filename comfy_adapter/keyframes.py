@@ -80,7 +80,10 @@ def encode_keyframes(
 
 
 def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
-    """A copy of CONDITIONING that carries a clip's mask ``[frames]`` and masked latents ``[frames, 4, h, w]``."""
+    """A copy of CONDITIONING that carries a clip's mask ``[frames]`` and masked latents ``[frames, 4, h, w]``.
+
+    Masked latents may be those of several clips, one after the other. Raises ValueError for none to carry them.
+    """
     check_conditioning(conditioning, "positive, negative")
     frames = len(mask)
     values: dict[str, Any] = {FRAMES: frames, MASKED_LATENTS: masked_latents}

@@ -153,7 +153,9 @@ class SeineModel(comfy.model_base.BaseModel):
         if mask is None:
             mask = torch.ones(frames, 1, *noise.shape[-2:])
         mask, masked_latents = fit_to_latents(mask, masked_latents, noise.shape[-2:])
-        concat = torch.cat((mask, masked_latents), dim=1).repeat(rows // frames, 1, 1, 1).to(kwargs["device"])
+        # Of one clip, for all of them; or of each, where their kept frames are their own.
+        parts = [part.repeat(rows // len(part), 1, 1, 1) for part in (mask, masked_latents)]
+        concat = torch.cat(parts, dim=1).to(kwargs["device"])
         conds = {
             "c_concat": KeyframeCond(concat, clip),
             "num_video_frames": comfy.conds.CONDConstant(frames),

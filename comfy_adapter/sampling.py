@@ -16,7 +16,7 @@ from tqdm.auto import trange
 
 from ..seine_model.diffusion import respaced_timesteps
 from ..seine_model.inputs import check_conditioning, check_finite, check_latents, check_number
-from .keyframes import attach, frame_values
+from .keyframes import FRAMES, attach, frame_values
 from .model import SeineModel
 
 SEINE_DDPM = "seine_ddpm"
@@ -170,12 +170,16 @@ def sample(
 
 
 def _keep_from_latent(model: Any, conditioning: list, samples: Tensor, mask: Tensor) -> list:
-    frames = frame_values(mask)
-    if samples.shape[0] % len(frames):
+    """CONDITIONING that keeps frames of the latent itself: of each clip, where it holds several."""
+    frames, rows = frame_values(mask), len(samples)
+    if len(frames) == 1:  # one mask is for all frames
+        frames = frames.expand(conditioning[0][1].get(FRAMES, rows))
+    if rows % len(frames):
         raise ValueError(
-            f"mask: it has {len(frames)} frames, the latent has {samples.shape[0]}. Set frames of SEINE Mask Builder "
-            "to the latent's, or give a latent of whole clips."
+            f"mask: it has {len(frames)} frames, the latent has {rows}. Set frames of SEINE Mask Builder to the "
+            "latent's, or give a latent of whole clips."
         )
     gray = torch.tensor(require_seine(model).gray_latent).view(1, -1, 1, 1)
     gray = model.get_model_object("latent_format").process_out(gray)
-    return attach(conditioning, frames, torch.where(frames.view(-1, 1, 1, 1) < 0.5, samples, gray.to(samples)))
+    kept = frames.repeat(rows // len(frames)).view(-1, 1, 1, 1) < 0.5
+    return attach(conditioning, frames, torch.where(kept, samples, gray.to(samples)))

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from seine_model.checkpoint import read_checkpoint, unet_state_dict
 from tests.graphs import FRAMES, SIZE, clip, images, latents, node, sampled, saving
 from tools.hosting.client import Interrupted
+from tools.hosting.model_files import SMALL_MODEL
 
 LATENT = (FRAMES, 4, SIZE // 8, SIZE // 8)
 
@@ -131,6 +132,36 @@ def test_noise_mask_keeps_frames_exactly(client):
     assert torch.allclose(result["saved ours"][:2], result["saved"][:2], atol=1e-4)
     assert torch.allclose(result["latent"][:2], result["saved"][:2], atol=1e-4)
     assert not torch.allclose(result["latent"][2:], result["saved"][2:], atol=1e-1)
+
+
+def kept_from_latents(mask: dict) -> dict:
+    """Two clips in one latent, a red one and a blue one, of which the mask keeps frames; saved before and after."""
+    graph = clip(images=0, mode="text to video", model_name=SMALL_MODEL)
+    for name, colour in (("red", 0xF02010), ("blue", 0x1030F0)):
+        graph[name] = node("EmptyImage", width=SIZE, height=SIZE, batch_size=FRAMES, color=colour)
+    graph["both"] = node("ImageBatch", image1=["red", 0], image2=["blue", 0])
+    graph["encoded"] = node("VAEEncode", pixels=["both", 0], vae=["model", 2])
+    graph["kept"] = mask
+    prompts = {"positive": ["positive", 0], "negative": ["negative", 0]}
+    return saving(
+        sampled(graph, **prompts, latent_image=["encoded", 0], mask=["kept", 0], steps=12, cfg=1.0), "encoded", "saved"
+    )
+
+
+def test_a_mask_keeps_frames_of_every_clip_of_the_latent(client):
+    size = {"frames": FRAMES, "width": SIZE, "height": SIZE}
+    mask = node("SEINEMaskBuilder", mode="first frames", count=1, indices="0", **size)
+    result = latents(client, kept_from_latents(mask))
+    made, given = (result[name].unflatten(0, (2, FRAMES)) for name in ("latent", "saved"))
+    off = [[float((made[i, 0] - given[j, 0]).square().mean()) for j in range(2)] for i in range(2)]
+    assert off[0][0] < 0.2 * off[0][1] and off[1][1] < 0.2 * off[1][0], off
+
+
+def test_a_mask_of_one_frame_is_for_all_frames(client):
+    keep_all = latents(client, kept_from_latents(node("SolidMask", value=0.0, width=SIZE, height=SIZE)))
+    off = (keep_all["latent"] - keep_all["saved"]).square().mean((1, 2, 3))
+    apart = (keep_all["saved"][0] - keep_all["saved"][-1]).square().mean()
+    assert off.max() < 0.2 * apart
 
 
 def test_several_videos_and_one_of_them(client):
