@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management
 import folder_paths
 import numpy as np
 import torch
 from PIL import Image
 
+from ..seine_model.inputs import check_file_prefix, check_images, check_number
+
 COLOURS = 256
 SAMPLES = 64, 96
 """How many frames the palette is chosen from, and the size in pixels to which these are brought."""
+LARGEST_SIDE = 65535
+SLOWEST = 0.01
+"""Frames per second: slower ones stand longer than a GIF can say."""
 HUNDREDTHS = 100
 """Pillow takes milliseconds, GIF stores hundredths of a second."""
 
@@ -22,8 +30,14 @@ def save_gif(images: torch.Tensor, fps: float, prefix: str, dither: bool) -> dic
 
     All frames share one palette, so that nothing flickers. Raises ValueError where there are no colour frames.
     """
-    if images.ndim != 4 or len(images) == 0 or images.shape[-1] < 3:
+    check_images(images, "images")
+    if images.shape[-1] < 3:
         raise ValueError(f"images: expected RGB frames [n, H, W, 3], got {tuple(images.shape)}: give frames of a clip")
+    if max(images.shape[1:3]) > LARGEST_SIDE:
+        sides = f"{images.shape[2]}x{images.shape[1]}"
+        raise ValueError(f"images: they are {sides}, a GIF has at most {LARGEST_SIDE} pixels a side: scale them down")
+    check_number(fps, "fps", SLOWEST)
+    check_file_prefix(prefix, "filename_prefix")
     frames = [Image.fromarray(_bytes(image)) for image in images[..., :3]]
     height, width = images.shape[1:3]
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
@@ -32,15 +46,22 @@ def save_gif(images: torch.Tensor, fps: float, prefix: str, dither: bool) -> dic
     file = f"{name}_{counter:05}_.gif"
     palette = _palette(frames)
     how = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
-    first, *others = (frame.quantize(palette=palette, dither=how) for frame in frames)
-    first.save(
-        Path(folder) / file,
-        save_all=True,
-        append_images=others,
-        duration=durations(len(frames), fps),
-        loop=0,
-        disposal=1,
-    )
+    quantized = (_quantized(frame, palette, how) for frame in frames)
+    part = Path(folder) / f"{file}.{uuid.uuid4().hex}.part"
+    try:
+        next(quantized).save(
+            part,
+            "GIF",
+            save_all=True,
+            append_images=quantized,
+            duration=durations(len(frames), fps),
+            loop=0,
+            disposal=1,
+        )
+        os.replace(part, Path(folder) / file)
+    except BaseException:  # cancelled, or a full disk: no half of it is left
+        part.unlink(missing_ok=True)
+        raise
     return {"images": [{"filename": file, "subfolder": subfolder, "type": "output"}], "animated": (True,)}
 
 
@@ -48,6 +69,12 @@ def durations(frames: int, fps: float) -> list[int]:
     """Milliseconds of each frame, whole hundredths of a second that add up to the clip's length."""
     ends = [round(index * HUNDREDTHS / fps) for index in range(frames + 1)]
     return [10 * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
+
+
+def _quantized(frame: Image.Image, palette: Image.Image, how: Image.Dither) -> Image.Image:
+    """One frame, unless the run was cancelled."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+    return frame.quantize(palette=palette, dither=how)
 
 
 def _palette(frames: list[Image.Image]) -> Image.Image:

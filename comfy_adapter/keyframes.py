@@ -34,6 +34,9 @@ def frame_values(mask: Tensor) -> Tensor:
 
     Raises ValueError for a frame that is neither kept nor generated as a whole: SEINE was trained on whole frames.
     """
+    if isinstance(mask, Tensor):  # SEINE Mask Builder says one value for all pixels of a frame, and holds it once
+        for dim in range(mask.ndim):
+            mask = mask.narrow(dim, 0, 1) if dim >= mask.ndim - 2 and not mask.stride(dim) and mask.numel() else mask
     check_mask(mask, "mask")
     mask = mask.reshape(-1, *mask.shape[-2:])
     low, high = mask.flatten(1).amin(1), mask.flatten(1).amax(1)

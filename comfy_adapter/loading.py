@@ -41,7 +41,7 @@ from ..seine_model.facts import (
     latent_rgb_of,
     text_encoder_heads_of,
 )
-from ..seine_model.reading import check_values, listed
+from ..seine_model.reading import check_values, listed, unusable_values
 from .files import embeddings_folders
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
@@ -91,7 +91,7 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
         text_encoder = text_encoder_weights(parts, name, file.config.cross_attention_dim)
         heads = _check_tokens(text_encoder, facts, name)
         vae_dict = strip_prefix(vae_weights(parts, name), VAE_PREFIX)
-        check_values(text_encoder | vae_dict, f"{name}:")
+        check_values(text_encoder | vae_dict, f"{name}:", torch.finfo(torch.float16).max)
         vae = _vae(vae_dict, name)
     except CheckpointError as error:
         raise CheckpointError(f"base_name: {error} See the README on which files go where.") from error
@@ -121,6 +121,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     if weight_dtype is None:
         stored = weights["conv_in.weight"].dtype
         weight_dtype = management.unet_dtype(model_params=parameters, supported_dtypes=supported, weight_dtype=stored)
+    _check_range(file, weight_dtype)
     model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, load_device, supported))
     kept = carried(metadata, (GRAY_LATENT_KEY, LATENT_RGB_KEY))
     model_config.facts = {CONFIG_KEY: json.dumps(file.config.to_dict()), **kept}
@@ -146,6 +147,16 @@ def identity_of(weights: dict[str, Tensor]) -> str:
         some = value[:: max(1, len(value) // VALUES_SEEN)].contiguous().view(torch.uint8)
         digest.update(f"{key} {value.dtype} {list(weights[key].shape)}".encode() + some.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _check_range(file: SeineFile, dtype: torch.dtype) -> None:
+    """CheckpointError for weights that become infinite in the dtype they are to be held in."""
+    too_large = unusable_values(file.weights, torch.finfo(dtype).max)
+    if too_large:
+        raise CheckpointError(
+            f"weight_dtype: {str(dtype).removeprefix('torch.')} is too narrow for model_name {file.path.name}, where "
+            f"{listed(too_large)}: choose bf16 or fp32."
+        )
 
 
 def _cast_dtype(weight_dtype: torch.dtype, device: torch.device, supported: list[torch.dtype]) -> torch.dtype | None:

@@ -11,13 +11,13 @@ _WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 """How devices without an exception of their own for it put it."""
 
 
-class OutOfMemory(RuntimeError):
-    """Nothing smaller is left to try. The message says what to lower."""
+class OutOfMemory(torch.OutOfMemoryError):
+    """Nothing smaller is left to try. The message says what to lower, and the host unloads its models for it."""
 
 
 def ran_out(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on any device."""
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+    if isinstance(error, MemoryError) or (isinstance(error, Exception) and comfy.model_management.is_oom(error)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 

@@ -57,4 +57,4 @@ class SEINEMaskBuilder(io.ComfyNode):
     def execute(cls, mode: str, count: int, indices: str, frames: int, width: int, height: int) -> io.NodeOutput:
         check_size(width, height)
         mask = frame_mask(MODES[mode].format(count=count, indices=indices), frames)
-        return io.NodeOutput(mask.view(-1, 1, 1).repeat(1, height, width))
+        return io.NodeOutput(mask.view(-1, 1, 1).expand(-1, height, width))

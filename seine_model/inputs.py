@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 LATENT_CHANNELS = 4
+LONGEST_NAME = 200
+"""Bytes: file systems take 255, of which a number and an ending need some."""
 LEAST, MOST = -0.5, 1.5
 """Of an image's values, which are 0 to 1: resizing and decoding may overshoot a little."""
 
@@ -81,3 +83,15 @@ def check_conditioning(conditioning: Any, name: str) -> None:
             check_finite(
                 embedding, f"{name}: the prompt", ": encode it again, with --fp32-text-enc if that happens again"
             )
+
+
+def check_file_prefix(prefix: Any, name: str) -> None:
+    """Raises ValueError for the beginning of a file's name, below any folders, that no file can have."""
+    if not isinstance(prefix, str) or "\0" in prefix:
+        raise ValueError(f"{name}: {prefix!r:.60} cannot be part of a file's name: write letters and digits")
+    try:
+        longest = max(len(part.encode()) for part in prefix.replace("\\", "/").split("/"))
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: there is half a character in it, which no file can have: write it anew") from None
+    if longest > LONGEST_NAME:
+        raise ValueError(f"{name}: a part of it is {longest} bytes long, {LONGEST_NAME} are the most: shorten it")

@@ -132,14 +132,14 @@ def shape_problems(tensors: Mapping[str, Tensor], expected: Mapping[str, Sequenc
     return "; ".join(f"{len(keys)} {what}: {listed(keys)}" for what, keys in found.items() if keys)
 
 
-def unusable_values(tensors: Mapping[str, Tensor]) -> list[str]:
+def unusable_values(tensors: Mapping[str, Tensor], largest: float = LARGEST_WEIGHT) -> list[str]:
     """What is wrong with the values of each tensor that no network could compute with; reads all of them."""
     problems = []
     for key, value in tensors.items():
         low, high = value_range(value)
         if not (math.isfinite(low) and math.isfinite(high)):
             problems.append(f"{key} has NaN or infinite values")
-        elif max(-low, high) > LARGEST_WEIGHT:
+        elif max(-low, high) > largest:
             problems.append(f"{key} has values up to {max(-low, high):.1e}")
     return problems
 
@@ -154,9 +154,9 @@ def value_range(tensor: Tensor) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def check_values(tensors: Mapping[str, Tensor], name: str) -> None:
+def check_values(tensors: Mapping[str, Tensor], name: str, largest: float = LARGEST_WEIGHT) -> None:
     """CheckpointError for weights that are not finite, or so large that nothing finite comes of them."""
-    problems = unusable_values(tensors)
+    problems = unusable_values(tensors, largest)
     if problems:
         raise CheckpointError(f"{name} {listed(problems)}: the file is damaged, fetch it again.")
 

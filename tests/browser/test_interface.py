@@ -224,6 +224,7 @@ def test_mask_builder_shows_its_timeline(page):
         ("custom keyframes", 1, "16", 16),
         ("custom keyframes", 1, "a", 16),
         ("first and last frames", 5, "0", 8),
+        ("last frames", 4096, "0", 4096),
     ],
 )
 def test_timeline_keeps_what_the_mask_keeps(page, mode, count, indices, frames):
@@ -242,6 +243,20 @@ def test_timeline_keeps_what_the_mask_keeps(page, mode, count, indices, frames):
         assert found["problem"]
     else:
         assert found == {"kept": expected, "problem": False}
+
+
+@pytest.mark.parametrize("frames", ["1e9", "0", "-3", "NaN", "Infinity"])
+def test_timeline_of_a_clip_of_no_possible_length_is_a_problem_at_once(page, frames):
+    took = page.evaluate(
+        """async frames => {
+            const module = await import('/extensions/comfyui-seine/js/frame_mask.js')
+            const began = performance.now()
+            const {kept, problem} = module.keptFrames('first frames', 1e9, '0', Number(frames))
+            return [kept.size, problem.kind, performance.now() - began]
+        }""",
+        frames,
+    )
+    assert took[:2] == [0, "too long"] and took[2] < 100
 
 
 def test_help_page_opens(page):

@@ -128,9 +128,10 @@ def change_tensors(rng: random.Random, sources: Sources) -> tuple[str, bytes]:
     """Well-formed files whose tensors are of other shapes, dtypes or values."""
 
     def changed(value: Tensor) -> Tensor:
+        value = value.real if value.is_complex() else value
         kind = rng.randrange(4)
         if kind == 0:
-            return (value.real if value.is_complex() else value).to(rng.choice(DTYPES + INTEGERS))
+            return value.to(rng.choice(DTYPES + INTEGERS))
         if kind == 1:
             shape = [rng.choice([0, 1, side, side + 1, 2 * side]) for side in value.shape]
             return torch.zeros(rng.choice([shape, shape[1:], [*shape, 1], []]), dtype=value.dtype)
@@ -190,6 +191,8 @@ def damage_pickle(rng: random.Random, sources: Sources) -> tuple[str, bytes]:
     name = next(name for name in contents if name.endswith("data.pkl"))
     data = bytearray(contents[name])
     for _ in range(rng.choice([1, 1, 2, 10])):
+        if not data:
+            break
         place = rng.choice([rng.randrange(len(data)), rng.randrange(min(300, len(data)))])
         kind = rng.randrange(4)
         if kind == 0:

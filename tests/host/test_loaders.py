@@ -183,6 +183,7 @@ DAMAGE = {
     "integers": ({VAE_PREFIX + "taesd_decoder.3.conv.0.bias": torch.zeros(64).int()}, "is int32"),
     "text shape": ({TEXT + "layer_norm1.bias": torch.zeros(5)}, "layer_norm1.bias is [5], expected [64]"),
     "text values": ({TEXT + "layer_norm1.bias": torch.full((64,), torch.inf)}, "has NaN or inf"),
+    "text range": ({TEXT + "layer_norm1.bias": torch.full((64,), 1e6)}, "has values up to 1.0e+06"),
     "vocabulary": ({WORDS: torch.zeros(99, 64)}, "99 tokens"),
     "gray": ({"seine_gray_latent": torch.zeros(4)}, "seine_gray_latent is no text"),
 }
@@ -201,6 +202,19 @@ def test_a_part_that_is_damaged_is_refused_with_its_keys(client, server, sample_
         client.run(sampled(clip(model_name=name)))
     assert words in str(error.value)
     assert error.value.exception_message.startswith(("base_name", "model_name"))
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("fp16", 1e6), ("fp8_e4m3fn", 1e3), ("fp8_e5m2", 6e4)])
+def test_weights_that_do_not_fit_into_the_dtype_chosen(client, server, sample_model, dtype, value):
+    tensors, metadata = read_checkpoint(sample_model)
+    tensors[UNET_PREFIX + "mid_block.resnets.0.norm1.bias"] = torch.full((64,), value)
+    save_file(tensors, server.models / "seine" / "large.safetensors", metadata)
+    graph = sampled(clip(model_name="large.safetensors"))
+    graph["model"]["inputs"]["weight_dtype"] = dtype
+    with pytest.raises(ExecutionFailed, match=r"weight_dtype: .* too narrow .*norm1\.bias .*choose bf16 or fp32"):
+        client.run(graph)
+    graph["model"]["inputs"]["weight_dtype"] = "bf16"
+    assert torch.isfinite(latents(client, graph)["latent"]).all()
 
 
 @pytest.mark.parametrize("diffusers", [False, True])

@@ -3,6 +3,8 @@
  * when the graph runs; a test holds the two against each other.
  */
 
+export const MOST_FRAMES = 4096
+
 /**
  * @param {string} mode the mask builder's mode
  * @param {number} count kept frames at each chosen end
@@ -12,6 +14,8 @@
  */
 export function keptFrames(mode, count, indices, frames) {
   const kept = new Set()
+  // What the node takes at most: beyond it there is nothing to draw, and counting would keep the page waiting.
+  if (!(frames >= 1 && frames <= MOST_FRAMES)) return { kept, problem: { kind: "too long", value: frames } }
   const keep = (from, to) => {
     for (let frame = from; frame < to; frame++) kept.add(frame)
   }

@@ -1,7 +1,7 @@
 /** The clip's timeline on SEINE Mask Builder: kept frames as bright cells with their number, generated ones as dark. */
 
 import { app } from "../../../scripts/app.js"
-import { keptFrames } from "./frame_mask.js"
+import { keptFrames, MOST_FRAMES } from "./frame_mask.js"
 
 const NODE = "SEINEMaskBuilder"
 const INPUTS = ["mode", "count", "indices", "frames"]
@@ -18,13 +18,15 @@ const TEXTS = {
     summary: (kept, generated) => `${kept} kept, ${generated} generated`,
     "not numbers": () => "indices: whole numbers separated by commas, such as 0, 7, -1",
     outside: (index, frames) => `keyframe ${index} is outside the clip (0 to ${frames - 1})`,
-    "too many": (needed, frames) => `${needed} frames to keep, but the clip has ${frames}`
+    "too many": (needed, frames) => `${needed} frames to keep, but the clip has ${frames}`,
+    "too long": () => `frames: a number from 1 to ${MOST_FRAMES}`
   },
   zh: {
     summary: (kept, generated) => `保留 ${kept} 帧，生成 ${generated} 帧`,
     "not numbers": () => "indices：用逗号分隔的整数，例如 0, 7, -1",
     outside: (index, frames) => `关键帧 ${index} 超出短片范围（0 到 ${frames - 1}）`,
-    "too many": (needed, frames) => `要保留 ${needed} 帧，但短片只有 ${frames} 帧`
+    "too many": (needed, frames) => `要保留 ${needed} 帧，但短片只有 ${frames} 帧`,
+    "too long": () => `frames：1 到 ${MOST_FRAMES} 之间的整数`
   }
 }
 
@@ -50,10 +52,11 @@ function draw(canvas, values) {
   context.scale(scale, scale)
   context.font = FONT
 
-  const cell = width / frames
+  const drawn = problem?.kind === "too long" ? 1 : frames
+  const cell = width / drawn
   const gap = cell > 6 ? 1.5 : 0
   context.fillStyle = GENERATED
-  for (let frame = 0; frame < frames; frame++) {
+  for (let frame = 0; frame < drawn; frame++) {
     if (!kept.has(frame)) context.fillRect(frame * cell, 0, Math.max(cell - gap, 0.5), BAR)
   }
   // A kept frame of a long clip is narrower than a pixel; it stays visible.
