@@ -133,6 +133,7 @@ class SeineModel(comfy.model_base.BaseModel):
             self.latent_format.latent_rgb_factors, self.latent_format.latent_rgb_factors_bias = factors, bias
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        self.diffusion_model.starts_a_run()  # asked for before each run, and never within one
         noise: Tensor = kwargs["noise"]
         mask, masked_latents = kwargs.get(MASK), kwargs.get(MASKED_LATENTS)
         frames = kwargs.get(FRAMES) or noise.shape[0]

@@ -50,8 +50,11 @@ class HostUNet(SeineUNet3D):
         self.model_channels = model_channels
         self.in_channels = config.in_channels  # as the host's UNets have it, for patches that read it
         self._too_large = math.inf
-        """Size of the smallest batch for which memory ran out, in the run it ran out in: the next one may have more."""
-        self._run: Any = None
+        """Size of the smallest batch for which memory ran out."""
+
+    def starts_a_run(self) -> None:
+        """Forget what memory did not suffice for: there may be more of it now."""
+        self._too_large = math.inf
 
     def forward(
         self,
@@ -80,9 +83,6 @@ class HostUNet(SeineUNet3D):
         prompt_per_frame: bool = False,
         **kwargs: Any,
     ) -> Tensor:
-        run = transformer_options.get("sample_sigmas")  # the same tensor throughout a run
-        if run is not self._run:
-            self._run, self._too_large = run, math.inf
         frames = num_video_frames or x.shape[0]
         if context.shape[-1] != self.config.cross_attention_dim:
             raise ValueError(

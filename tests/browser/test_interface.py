@@ -90,6 +90,7 @@ def test_template_opens_from_the_dialog(page, name):
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("comfyui-seine").first.click()
     card = page.get_by_test_id(f"template-workflow-{name}")
+    card.scroll_into_view_if_needed()  # pictures below the fold are loaded when they are seen
     picture = card.locator("img").first
     picture.wait_for()
     assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") >= 200
