@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..seine_model.inputs import check_finite, check_latents, check_number
 from .keyframes import LATENT_SCALE
-from .memory import OutOfMemory, make_room, ran_out
+from .memory import OutOfMemory, attempt, make_room, without_tiles
 
 LARGEST_TILE, SMALLEST_TILE = 512, 128
 """Sides in pixels of the tiles that are tried where one whole frame is too much."""
@@ -57,16 +57,11 @@ def decode_chunks(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: i
 
 
 def _decode(vae: Any, rows: Tensor, tile_size: int | None) -> Tensor | None:
-    """Frames of the rows; None where memory ran out, so that what the failed attempt held is free again."""
-    try:
-        if tile_size is None:
-            return vae.decode(rows)
-        tile = tile_size // LATENT_SCALE
-        return vae.decode_tiled(rows, tile_x=tile, tile_y=tile, overlap=tile // 4)
-    except Exception as error:
-        if not ran_out(error):
-            raise
-        return None
+    """Frames of the rows; None where memory ran out."""
+    if tile_size is None:
+        return attempt(without_tiles(vae).decode, rows)
+    tile = tile_size // LATENT_SCALE
+    return attempt(vae.decode_tiled, rows, tile_x=tile, tile_y=tile, overlap=tile // 4)
 
 
 def _smaller(frames: int, tile_size: int | None) -> tuple[int, int | None]:

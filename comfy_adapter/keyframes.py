@@ -11,6 +11,7 @@ from torch import Tensor
 from ..seine_model.inputs import check_conditioning, check_mask
 from ..seine_model.masks import assign_keyframes, kept_frames
 from ..seine_model.preprocessing import MID_GRAY, prepare_keyframes
+from .encoding import encode_images
 
 MASK = "seine_mask"
 MASKED_LATENTS = "seine_masked_latents"
@@ -59,7 +60,7 @@ def fit_to_latents(mask: Tensor, masked_latents: Tensor, size: torch.Size) -> tu
 
 def encode_gray(vae: Any, width: int, height: int) -> Tensor:
     """Latent ``[1, 4, h, w]`` of one mid-gray frame."""
-    return vae.encode(torch.full((1, height, width, 3), MID_GRAY))
+    return encode_images(vae, torch.full((1, height, width, 3), MID_GRAY), "vae")
 
 
 def encode_keyframes(
@@ -77,7 +78,8 @@ def encode_keyframes(
     latents = encode_gray(vae, width, height).repeat(len(mask), 1, 1, 1)
     if images:
         assigned = assign_keyframes(mask, images)
-        encoded = vae.encode(prepare_keyframes(keyframes, width, height, resize_mode, "keyframes"))
+        prepared = prepare_keyframes(keyframes, width, height, resize_mode, "keyframes")
+        encoded = encode_images(vae, prepared, "keyframes")
         latents[kept] = encoded[assigned].to(latents)
     return latents
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import comfy.model_management
 import torch
@@ -20,6 +23,32 @@ def ran_out(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, Exception) and comfy.model_management.is_oom(error)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
+
+
+def attempt(call: Callable, *given: Any, **options: Any) -> Any:
+    """What the call returns; None where memory ran out, so that what it held by then is free again."""
+    try:
+        return call(*given, **options)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        return None
+
+
+def without_tiles(vae: Any) -> Any:
+    """The same VAE, which raises where memory runs out for whole images.
+
+    The host's own goes on in tiles then, for all images at once, where fewer of them would have come out the same.
+    """
+    whole = copy.copy(vae)
+    for name in ("encode_tiled_", "_encode_tiled_owned", "decode_tiled_", "_decode_tiled_owned"):
+        if hasattr(vae, name):
+            setattr(whole, name, _no_tiles)
+    return whole
+
+
+def _no_tiles(*given: Any, **options: Any) -> None:
+    raise OutOfMemory("vae: whole images do not fit into memory: decode fewer at a time, or in tiles")
 
 
 def make_room(what_next: str) -> None:

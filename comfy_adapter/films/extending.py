@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...seine_model.inputs import check_finite, check_images, check_latents
 from ...seine_model.preprocessing import prepare_keyframes
+from ..encoding import encode_images
 from ..keyframes import LATENT_SCALE, check_size, encode_gray
 from .film import FilmMaker, Gap, Settings
 
@@ -30,7 +31,8 @@ def clip_latents(vae: Any, latent: dict | None, images: Tensor | None, latent_na
             check_size(width, height)
         except ValueError as error:
             raise ValueError(f"{images_name}: {error}; scale the images to that first") from error
-        return vae.encode(prepare_keyframes(images, width, height, name=images_name)).cpu().float()
+        prepared = prepare_keyframes(images, width, height, name=images_name)
+        return encode_images(vae, prepared, images_name).cpu().float()
     samples = latent["samples"]
     check_latents(samples, latent_name, "Use the latent of a SEINE sampler or of VAE Encode.")
     check_finite(samples, f"{latent_name}: the latent", ", so sampling it failed: lower cfg there, or make it anew")

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...seine_model.preprocessing import prepare_keyframes
 from ...seine_model.story import TRANSITION, gap_of, parse_story
 from ...seine_model.windows import plan
+from ..encoding import encode_images
 from ..keyframes import encode_gray
 from .film import SEEDS, FilmMaker, Gap, Settings
 
@@ -43,7 +44,7 @@ def sample_story(
     width, height = size
     # One by one: a batch of another size would give other last digits, and with them other windows.
     prepared = prepare_keyframes(images, width, height, resize_mode).split(1)
-    pictures = torch.cat([vae.encode(picture) for picture in prepared]).cpu().float()
+    pictures = torch.cat([encode_images(vae, picture, "images") for picture in prepared]).cpu().float()
     gray = encode_gray(vae, width, height).cpu().float()
     nothing = pictures[:0]
     texts = {negative_prompt, *(segment.prompt for segment in segments)}

@@ -4,14 +4,23 @@
 def test_smaller_pieces_are_tried_before_giving_up(run_in_host):
     report = run_in_host("memory.py")
     assert report["two frames fit"] < 1e-4
-    assert report["tries for two frames"] == [["whole", rows, 0] for rows in (6, 3, 1, 1, 1, 1, 1, 1)]
+    assert [rows for rows, *_ in report["tries for two frames"]] == [6, 3, 1, 1, 1, 1, 1, 1]
+    assert {tuple(side) for _, _, *side in report["tries for two frames"]} == {(32, 32)}, "whole frames"
     shape, difference = report["tiles fit"]
     assert shape == [6, 256, 256, 3] and difference < 0.02
-    sides = [side for kind, _, side in report["tries for tiles"] if kind == "tiles"]
-    assert sides[:3] == [512, 256, 128] and set(sides[3:]) == {128}
+    tries = report["tries for tiles"]
+    assert tries[:3] == [[6, 4, 32, 32], [3, 4, 32, 32], [1, 4, 32, 32]], "fewer frames come before tiles"
     assert "tiles of 128 pixels" in report["nothing fits"] and "--cpu-vae" in report["nothing fits"]
+    assert report["later"] == 0, "the VAE is as it was"
+
+    assert report["two images fit"] < 1e-4
+    assert [rows for rows, *_ in report["tries for two images"]] == [6, 3, 1, 1, 1, 1, 1, 1]
+    assert report["no image fits"].startswith("images: ") and "--cpu-vae" in report["no image fits"]
 
     assert report["one half at a time"] < 5e-3  # the host keeps latents in half precision
     # The batch that was too large is not tried again.
     assert report["rows tried"] == [8] + [4] * 6
     assert "4 frames of 64x64" in report["clip too large"] and "lower width and height" in report["clip too large"]
+    # The next run has all of it again.
+    assert report["rows when there is more memory"] == [8] * 3
+    assert report["unloads for it"], "the host knows it for what it is"

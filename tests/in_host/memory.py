@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.model_management
 import torch
-from comfyui_seine.comfy_adapter import decoding, loading, sampling
+from comfyui_seine.comfy_adapter import decoding, encoding, loading, sampling
 from comfyui_seine.comfy_adapter.files import model_path, register_folder
 from comfyui_seine.comfy_adapter.memory import OutOfMemory
 
@@ -13,41 +14,62 @@ from comfyui_seine.comfy_adapter.memory import OutOfMemory
 def main() -> dict[str, Any]:
     register_folder()
     model, clip, vae = loading.load_bundle(model_path("sample.safetensors"), None, torch.float32)
-    return decoded_in_pieces(vae) | sampled_in_pieces(model, clip)
+    report = decoded_in_pieces(vae) | encoded_in_pieces(vae) | sampled_in_pieces(model, clip)
+    return report | {"unloads for it": comfy.model_management.is_oom(OutOfMemory("too large"))}
+
+
+def lack(inner: Any, name: str, most: int) -> list[list[int]]:
+    """Let the network inside the host's VAE fail as the device's allocator does; returns the shapes that are tried."""
+    tried: list[list[int]] = []
+    real = getattr(type(inner), name)
+
+    def call(rows: torch.Tensor, *others: Any, **options: Any) -> torch.Tensor:
+        tried.append(list(rows.shape))
+        if len(rows) * rows.shape[-1] * rows.shape[-2] > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return real(inner, rows, *others, **options)
+
+    setattr(inner, name, call)
+    return tried
 
 
 def decoded_in_pieces(vae: Any) -> dict[str, Any]:
     samples = torch.randn(6, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     whole = decoding.decode_frames(vae, samples, 6)
-    tried: list[tuple[str, int, int]] = []
-    real = vae.decode, vae.decode_tiled
-
-    def limited(kind: str, decode: Any, most: int) -> Any:
-        def call(rows: torch.Tensor, tile_x: int = 0, **options: Any) -> torch.Tensor:
-            tried.append((kind, len(rows), 8 * tile_x))
-            if len(rows) * (tile_x or rows.shape[-1]) ** 2 > most:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-            return decode(rows, **({"tile_x": tile_x} if tile_x else {}), **options)
-
-        return call
-
-    def run(most: int) -> torch.Tensor:
-        tried.clear()
-        vae.decode, vae.decode_tiled = limited("whole", real[0], most), limited("tiles", real[1], most)
-        return decoding.decode_frames(vae, samples, 6)
-
     report: dict[str, Any] = {}
-    report["two frames fit"] = float((run(2 * 32**2) - whole).abs().max())
-    report["tries for two frames"] = list(tried)
-    small = run(16**2)
+    tried = lack(vae.first_stage_model, "decode", 2 * 32**2)
+    report["two frames fit"] = float((decoding.decode_frames(vae, samples, 6) - whole).abs().max())
+    report["tries for two frames"] = tried
+    tried = lack(vae.first_stage_model, "decode", 16**2)
+    small = decoding.decode_frames(vae, samples, 6)
     report["tiles fit"] = [list(small.shape), float((small - whole).abs().mean())]
-    report["tries for tiles"] = list(tried)
-    try:
-        run(1)
-    except OutOfMemory as error:
-        report["nothing fits"] = str(error)
-    vae.decode, vae.decode_tiled = real
+    report["tries for tiles"] = tried
+    lack(vae.first_stage_model, "decode", 1)
+    report["nothing fits"] = refusal(lambda: decoding.decode_frames(vae, samples, 6))
+    lack(vae.first_stage_model, "decode", 10**9)
+    report["later"] = float((decoding.decode_frames(vae, samples, 6) - whole).abs().max())
     return report
+
+
+def encoded_in_pieces(vae: Any) -> dict[str, Any]:
+    images = torch.rand(6, 256, 256, 3, generator=torch.Generator().manual_seed(0))
+    whole = encoding.encode_images(vae, images, "images")
+    report: dict[str, Any] = {}
+    tried = lack(vae.first_stage_model, "encode", 2 * 256**2)
+    report["two images fit"] = float((encoding.encode_images(vae, images, "images") - whole).abs().max())
+    report["tries for two images"] = tried
+    lack(vae.first_stage_model, "encode", 1)
+    report["no image fits"] = refusal(lambda: encoding.encode_images(vae, images, "images"))
+    lack(vae.first_stage_model, "encode", 10**9)
+    return report
+
+
+def refusal(call: Any) -> str:
+    try:
+        call()
+    except OutOfMemory as error:
+        return str(error)
+    return "none"
 
 
 def sampled_in_pieces(model: Any, clip: Any) -> dict[str, Any]:
@@ -72,10 +94,11 @@ def sampled_in_pieces(model: Any, clip: Any) -> dict[str, Any]:
     halves = sampling.sample(model, positive, negative, latent, **settings)["samples"]
     report["one half at a time"] = float((halves - whole).abs().max() / whole.std())
     report["rows tried"] = list(tried)
+    tried.clear()
+    limit(8)
+    sampling.sample(model, positive, negative, latent, **settings)
+    report["rows when there is more memory"] = list(tried)
     limit(2)
-    try:
-        sampling.sample(model, positive, negative, latent, **settings)
-    except OutOfMemory as error:
-        report["clip too large"] = str(error)
+    report["clip too large"] = refusal(lambda: sampling.sample(model, positive, negative, latent, **settings))
     unet.forward_frames = real
     return report
