@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_management
+import comfy.utils
 import torch
 from torch import Tensor
 
@@ -18,8 +19,9 @@ def encode_images(vae: Any, images: Tensor, name: str) -> Tensor:
 
     Where memory runs out it goes on with fewer images, then in tiles; raises OutOfMemory where that is not enough.
     """
-    at_a_time, encoded = IMAGES_AT_A_TIME, []
-    while (done := sum(map(len, encoded))) < len(images):
+    at_a_time, done, encoded = IMAGES_AT_A_TIME, 0, []
+    progress = comfy.utils.ProgressBar(len(images)) if len(images) > at_a_time else None
+    while done < len(images):
         comfy.model_management.throw_exception_if_processing_interrupted()
         rows = images[done : done + at_a_time]
         latents = attempt(without_tiles(vae).encode, rows)
@@ -28,6 +30,9 @@ def encode_images(vae: Any, images: Tensor, name: str) -> Tensor:
             make_room(f"encoding {at_a_time} images at a time")
             continue
         encoded.append(_in_tiles(vae, rows, name) if latents is None else latents)
+        done += len(rows)
+        if progress is not None:
+            progress.update_absolute(done)
     return torch.cat(encoded)
 
 

@@ -56,6 +56,21 @@ def base_path(name: str) -> Path:
     return Path(path)
 
 
+def version_of(model_name: str | None, base_name: str | None = BUNDLED) -> str | None:
+    """Another one when a model or base was replaced on disk, so that a running host loads it anew.
+
+    None for a name that is wired in, which only the run knows. Raises ValueError for a file that is not there.
+    """
+    if model_name is None or base_name is None:
+        return None
+    paths = [model_path(model_name)]
+    if base_name != BUNDLED:
+        base = base_path(base_name)
+        paths += sorted(base.rglob("*")) if base.is_dir() else [base]
+    facts = [path.stat() for path in paths]
+    return " ".join(f"{each.st_ino}:{each.st_size}:{each.st_mtime_ns}" for each in facts)
+
+
 def embeddings_folders() -> list[str]:
     return folder_paths.get_folder_paths("embeddings")
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
+import comfy.utils
 import folder_paths
 import numpy as np
 import torch
 from PIL import Image
 
 from ..seine_model.inputs import check_file_prefix, check_images, check_number
+from ..seine_model.writing import whole_file
 
 COLOURS = 256
 SAMPLES = 64, 96
@@ -40,28 +40,17 @@ def save_gif(images: torch.Tensor, fps: float, prefix: str, dither: bool) -> dic
     check_file_prefix(prefix, "filename_prefix")
     frames = [Image.fromarray(_bytes(image)) for image in images[..., :3]]
     height, width = images.shape[1:3]
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory(), width, height
-    )
-    file = f"{name}_{counter:05}_.gif"
+    folder, file, subfolder = _next_file(prefix, width, height)
     palette = _palette(frames)
     how = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
-    quantized = (_quantized(frame, palette, how) for frame in frames)
-    part = Path(folder) / f"{file}.{uuid.uuid4().hex}.part"
+    progress = comfy.utils.ProgressBar(len(frames))
+    quantized = (_quantized(frame, palette, how, progress) for frame in frames)
+    timing = {"duration": durations(len(frames), fps), "loop": 0}
     try:
-        next(quantized).save(
-            part,
-            "GIF",
-            save_all=True,
-            append_images=quantized,
-            duration=durations(len(frames), fps),
-            loop=0,
-            disposal=1,
-        )
-        os.replace(part, Path(folder) / file)
-    except BaseException:  # cancelled, or a full disk: no half of it is left
-        part.unlink(missing_ok=True)
-        raise
+        with whole_file(folder / file) as part:
+            next(quantized).save(part, "GIF", save_all=True, append_images=quantized, disposal=1, **timing)
+    except OSError as problem:
+        raise OSError(f"filename_prefix: {problem}") from problem
     return {"images": [{"filename": file, "subfolder": subfolder, "type": "output"}], "animated": (True,)}
 
 
@@ -71,9 +60,26 @@ def durations(frames: int, fps: float) -> list[int]:
     return [10 * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
 
 
-def _quantized(frame: Image.Image, palette: Image.Image, how: Image.Dither) -> Image.Image:
+def _next_file(prefix: str, width: int, height: int) -> tuple[Path, str, str]:
+    """Folder, name and sub-folder of the next file of this prefix."""
+    output = folder_paths.get_output_directory()
+    try:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"filename_prefix: there can be no such folder ({problem}): write another one") from problem
+    except Exception as problem:  # the host has no class of its own for it
+        raise ValueError(
+            f"filename_prefix: {prefix!r:.80} is outside of the output folder: write a name, or sub-folder/name"
+        ) from problem
+    return Path(folder), f"{name}_{counter:05}_.gif", subfolder
+
+
+def _quantized(
+    frame: Image.Image, palette: Image.Image, how: Image.Dither, progress: comfy.utils.ProgressBar
+) -> Image.Image:
     """One frame, unless the run was cancelled."""
     comfy.model_management.throw_exception_if_processing_interrupted()
+    progress.update(1)
     return frame.quantize(palette=palette, dither=how)
 
 

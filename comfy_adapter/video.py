@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +14,7 @@ from comfy_api.v0_0_2 import InputImpl, Types
 from torch import Tensor
 
 from ..seine_model.inputs import check_latents, check_number
+from ..seine_model.writing import whole_file
 from .decoding import decode_chunks, decode_frames
 from .keyframes import LATENT_SCALE
 
@@ -47,6 +51,15 @@ class LatentVideo(InputImpl.VideoFromComponents):
     def get_components(self) -> Any:
         """All frames decoded, for nodes that work on images."""
         return Types.VideoComponents(images=self.frames.decoded(), frame_rate=self.rate)
+
+    def save_to(self, path: str | os.PathLike | io.BytesIO, *args: Any, **options: Any) -> None:
+        """As the host's, but whole or not at all: decoding may fail, or be cancelled, on the way."""
+        if not isinstance(path, str | os.PathLike):
+            super().save_to(path, *args, **options)
+            return
+        target = Path(path)
+        with whole_file(target, target.suffix) as part:
+            super().save_to(str(part), *args, **options)
 
     def get_dimensions(self) -> tuple[int, int]:
         return self.frames.shape[2], self.frames.shape[1]

@@ -37,6 +37,10 @@ class SEINEModelLoader(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, model_name: str | None = None, weight_dtype: str | None = None) -> str | None:
+        return files.version_of(model_name)
+
+    @classmethod
     def execute(cls, model_name: str, weight_dtype: str) -> io.NodeOutput:
         return io.NodeOutput(loading.load_model(files.model_path(model_name), loading.WEIGHT_DTYPES[weight_dtype]))
 
@@ -72,6 +76,12 @@ class SEINECheckpointLoader(io.ComfyNode):
                 io.Vae.Output(tooltip="The VAE, for keyframes and decoding."),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, model_name: str | None = None, base_name: str | None = None, weight_dtype: str | None = None
+    ) -> str | None:
+        return files.version_of(model_name, base_name)
 
     @classmethod
     def execute(cls, model_name: str, base_name: str, weight_dtype: str) -> io.NodeOutput:

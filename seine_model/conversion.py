@@ -41,6 +41,7 @@ from .facts import (
 )
 from .file_kinds import SAFETENSORS_SUFFIXES, CheckpointError
 from .reading import LARGEST_WEIGHT, read_checkpoint, read_safetensors, value_range
+from .writing import whole_file
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -100,17 +101,13 @@ def convert(
     tensors = {key: value for part in parts.values() for key, value in part.items()}
     metadata = carried(extra_metadata, _CARRIED)
     metadata |= {"format": "pt", CONFIG_KEY: json.dumps(config.to_dict())}
-    # No suffix that a loader lists: a killed run may leave it.
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        _write(partial, tensors, metadata, dtype, progress)
-        _verify(partial, tensors, metadata, config, dtype, progress)
-        os.replace(partial, target)
+        with whole_file(target) as partial:
+            _write(partial, tensors, metadata, dtype, progress)
+            _verify(partial, tensors, metadata, config, dtype, progress)
     except CheckpointError as error:
         inputs = source.name if base is None else f"{source.name} with base {base.name}"
         raise CheckpointError(f"{inputs}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     counts = {name: (len(part), sum(value.numel() for value in part.values())) for name, part in parts.items()}
     return Conversion(config, counts, target.stat().st_size, time.perf_counter() - started)
 

@@ -81,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[HOST_LOG] = HostLog(config.getoption("--host"))
     config.pluginmanager.register(config.stash[HOST_LOG])
     config.addinivalue_line("markers", "host: runs in a ComfyUI; -m 'not host' is the quick set")
+    config.addinivalue_line("markers", "one_host: in the newest ComfyUI alone, for what takes long and is all ours")
     environment.tidy_up_when_terminated()  # servers are in process groups of their own
 
 
@@ -91,6 +92,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = log.names()
     if log.chosen == "modern" and not names:
         raise pytest.UsageError(log.missing["modern"])
+    if metafunc.definition.get_closest_marker("one_host"):
+        names = names[-1:]
     metafunc.parametrize("host", names, indirect=True, scope="session")
 
 

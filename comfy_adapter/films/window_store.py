@@ -12,7 +12,6 @@ import logging
 import os
 import stat
 import time
-import uuid
 from pathlib import Path
 
 import folder_paths
@@ -20,6 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from ...seine_model.writing import PART, whole_file
 
 FOLDER = "seine_windows"
 MOST_BYTES = 2 * 1024**3
@@ -64,18 +65,12 @@ def find(key: str, like: Tensor) -> Tensor | None:
 def save(key: str, latents: Tensor) -> None:
     """Write so that nothing half written is ever seen, and remove what has not been used for longest."""
     latents = latents.contiguous().cpu()
-    part = None
     try:
-        file = folder() / f"{key}.safetensors"
-        part = file.with_suffix(f".{uuid.uuid4().hex}.part")
-        save_file({_LATENTS: latents}, part, {_CHECKSUM: _checksum(latents)})
-        os.replace(part, file)
+        with whole_file(folder() / f"{key}.safetensors") as part:
+            save_file({_LATENTS: latents}, part, {_CHECKSUM: _checksum(latents)})
         _prune()
     except (OSError, SafetensorError) as problem:
         _warn("written", problem)
-        if part is not None:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
 
 def _checksum(latents: Tensor) -> str:
@@ -90,7 +85,7 @@ def _prune() -> None:
             facts = os.lstat(file)
             if not stat.S_ISREG(facts.st_mode):
                 continue
-            if file.suffix == ".part" and now - facts.st_mtime > PART_SECONDS:
+            if file.suffix == PART and now - facts.st_mtime > PART_SECONDS:
                 file.unlink()
             elif file.suffix == ".safetensors":
                 used = facts.st_mtime if facts.st_mtime < now + CLOCK_SECONDS else 0.0

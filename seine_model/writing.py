@@ -1,0 +1,32 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PART = ".part"
+"""How what is half written ends: no suffix that a loader lists, since a killed run may leave it."""
+
+
+@contextmanager
+def whole_file(target: Path, suffix: str = "") -> Iterator[Path]:
+    """A hidden path beside `target` to write to: `target` in the end, or gone where the writing fails or is cancelled.
+
+    suffix: for writers that read the format from the file's name. Raises OSError, in words, for what the disk refuses.
+    """
+    part = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{PART}{suffix}")
+    try:
+        yield part
+        os.replace(part, target)
+    except OSError as problem:
+        raise OSError(
+            f"{target.name} could not be written ({problem.strerror or problem}): free space on its disk, or write to "
+            "another folder"
+        ) from problem
+    finally:
+        with suppress(OSError):
+            part.unlink()
