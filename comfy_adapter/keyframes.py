@@ -93,7 +93,7 @@ def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
     frames = len(mask)
     values: dict[str, Any] = {FRAMES: frames, MASKED_LATENTS: masked_latents}
     if kept_frames(mask):
-        values[MASK] = mask.view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:]).clone()
+        values[MASK] = mask.view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:])
     return [
         [embedding, {key: value for key, value in options.items() if key != MASK} | values]
         for embedding, options in conditioning

@@ -35,3 +35,9 @@ def test_text_encoder_of_another_width(facts):
 
 def test_a_bundle_may_say_what_gray_is_to_its_vae(facts):
     assert facts["gray latents"] == [[0.8223, -0.6876, 0.6364, 0.138], [0.5, -1.0, 0.25, 0.0]]
+
+
+def test_a_long_mask_takes_one_value_for_each_frame(facts):
+    shape, kept, clips, megabytes = facts["long mask"]
+    assert (shape, kept, clips) == ([4096, 576, 1024], 1, 1)
+    assert megabytes < 100, "4096 frames of 1024x576 would be 9.7 GB"

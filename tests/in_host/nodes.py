@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from comfyui_seine.comfy_adapter import decoding, files, keyframes, loading
+from comfyui_seine.nodes import mask as nodes
 from comfyui_seine.seine_model.checkpoint import GRAY_LATENT_KEY, read_checkpoint
 from comfyui_seine.seine_model.masks import frame_mask
 from safetensors.torch import save_file
@@ -47,7 +49,15 @@ def main() -> dict[str, Any]:
     tensors, metadata = read_checkpoint(bundle)
     own_gray = bundle.with_name("own-gray.safetensors")
     save_file(tensors, own_gray, metadata | {GRAY_LATENT_KEY: "[0.5, -1.0, 0.25, 0.0]"})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    long_mask = nodes.SEINEMaskBuilder.execute("first frames", 1, "", 4096, 1024, 576).args[0]
+    kept = keyframes.frame_values(long_mask)
+    long_clip = keyframes.attach(
+        [[torch.zeros(1, 77, 64), {}]], kept, torch.zeros(1, 4, 72, 128).expand(4096, -1, -1, -1)
+    )
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) / 1024
     return {
+        "long mask": [list(long_mask.shape), kept.tolist().count(0.0), len(long_clip), grown],
         "gray latents": [list(loading.load_model(path).model.gray_latent) for path in (bundle, own_gray)],
         "encoded at once": encoded,
         "decoded at once": list(calls),
