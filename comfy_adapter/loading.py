@@ -42,6 +42,7 @@ from ..seine_model.facts import (
     text_encoder_heads_of,
 )
 from ..seine_model.reading import check_values, listed, unusable_values
+from .control import prepare_controls
 from .files import embeddings_folders
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
@@ -135,6 +136,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     if not management.is_device_cpu(offload_device):
         model.to(offload_device)
     model.load_model_weights(weights, "", assign=patcher.is_dynamic())
+    prepare_controls(patcher)
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
 

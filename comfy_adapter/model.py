@@ -15,6 +15,7 @@ from ..seine_model.checkpoint import ROTARY_KEY
 from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from ..seine_model.facts import as_tensor
+from .control import check_control
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
@@ -134,6 +135,7 @@ class SeineModel(comfy.model_base.BaseModel):
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         self.diffusion_model.starts_a_run()  # asked for before each run, and never within one
+        check_control(kwargs.get("control"))
         noise: Tensor = kwargs["noise"]
         mask, masked_latents = kwargs.get(MASK), kwargs.get(MASKED_LATENTS)
         frames = kwargs.get(FRAMES) or noise.shape[0]

@@ -68,5 +68,5 @@ def extend(
         raise ValueError(f"next clip: it is {sizes[1]}, the clip is {sizes[0]}: scale one of them")
     gray = encode_gray(vae, clip.shape[-1] * LATENT_SCALE, clip.shape[-2] * LATENT_SCALE).cpu().float()
     before = nothing if direction == "before" else clip
-    gap = Gap(f"{frames} frames", before, frames, after, positive, negative, seed)
+    gap = Gap(f"{frames} frames", before, frames, after, positive, negative, seed, direction == "loop")
     return FilmMaker(model, gray, settings, len(gap.windows(settings))).fill(gap)

@@ -21,6 +21,7 @@ from ..keyframes import attach
 from ..sampling import require_seine, sample
 from . import window_store
 from .fingerprint import Fingerprints, patches_of
+from .per_frame import Place, conditioning_of
 from .progress_text import show_progress_text
 
 SEEDS = 2**64
@@ -40,7 +41,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Gap:
-    """Frames to generate between two runs of known latents ``[frames, 4, h, w]``, either of which may be empty."""
+    """Frames to generate between two runs of known latents ``[frames, 4, h, w]``, either of which may be empty.
+
+    Where what is known after them is the film's beginning it is a `loop`.
+    """
 
     name: str
     before: Tensor
@@ -49,9 +53,21 @@ class Gap:
     positive: list
     negative: list
     seed: int
+    loop: bool = False
 
     def windows(self, settings: Settings) -> list[Window]:
         return plan(len(self.before), self.frames, len(self.after), settings.window, settings.overlap)
+
+    def place(self, window: Window) -> Place:
+        """Where the window lies in what is known before the gap, the gap, and what is known after it.
+
+        A window may reach beyond the film's ends, where it is made and dropped.
+        """
+        first = len(self.before)
+        total = first + self.frames + (0 if self.loop else len(self.after))
+        frames = range(first + window.start, first + window.start + window.length)
+        within = (frame % total if self.loop else min(max(frame, 0), total - 1) for frame in frames)
+        return Place(tuple(within), first, self.frames, total)
 
 
 class FilmMaker:
@@ -85,7 +101,9 @@ class FilmMaker:
         masked = self.gray.repeat(window.length, 1, 1, 1)
         for position, frame in zip(window.kept, kept, strict=True):
             masked[position] = frame
-        key = self.key and self.fingerprints.of(self.key, gap.positive, gap.negative, mask, masked, seed)
+        place = gap.place(window)
+        positive, negative = (conditioning_of(prompt, place) for prompt in (gap.positive, gap.negative))
+        key = self.key and self.fingerprints.of(self.key, positive, negative, mask, masked, seed)
         found = window_store.find(key, masked) if key else None
         if found is not None:
             total = self.settings.steps * self.windows
@@ -93,8 +111,8 @@ class FilmMaker:
             return found
         result = sample(
             self.model,
-            attach(gap.positive, mask, masked),
-            attach(gap.negative, mask, masked),
+            attach(positive, mask, masked),
+            attach(negative, mask, masked),
             {"samples": torch.zeros_like(masked)},
             seed=seed,
             steps=self.settings.steps,
