@@ -6,8 +6,10 @@ web/js/moving_preview.js cuts the grid up and plays it. Without it (or with anot
 from __future__ import annotations
 
 import math
+import sys
 
 import comfy.latent_formats
+import latent_preview
 import torch
 from server import PromptServer
 from torch import Tensor
@@ -38,7 +40,16 @@ def _announce(layout: dict[str, int]) -> None:
         server.send_sync(LAYOUT_EVENT, layout, server.client_id)
 
 
+def arranged(latents: Tensor) -> Tensor:
+    """The grid where the host's own previewer asks, which shows one picture.
+
+    Other packs' previewers (VideoHelperSuite's, which plays the clip) ask for some frames and want them back.
+    """
+    asking = sys._getframe(1).f_globals.get("__name__")
+    return frame_grid(latents) if asking == latent_preview.__name__ else latents
+
+
 class SeineLatentFormat(comfy.latent_formats.SD15):
     """Stable Diffusion 1.x's latents. The hook is the host's own, for latents that must be rearranged to be seen."""
 
-    latent_rgb_factors_reshape = staticmethod(frame_grid)
+    latent_rgb_factors_reshape = staticmethod(arranged)

@@ -7,6 +7,9 @@ def test_preview_shows_all_frames(run_in_host):
     assert found["red"] == [4]
     assert found["sent"] == [["seine_preview_layout", {"columns": 2, "rows": 3, "frames": 6}, "browser"]]
     assert found["without"]
+    # A previewer of another pack has its frames back, one by one, and no layout is announced for them.
+    assert [shape for shape, _ in found["played"]] == [[2, 8, 16, 3]] * 3
+    assert [red for _, red in found["played"]] == [-1, -1, 1]
     grids = {int(frames): shape for frames, shape in found["grids"].items()}
     assert grids[1] == [1, 4, 8, 16]
     assert grids[16] == [1, 4, 48, 48]

@@ -25,6 +25,19 @@ class Browser:
         self.sent.append([event, data, client])
 
 
+class OtherPreviewer(latent_preview.LatentPreviewer):
+    """As VideoHelperSuite wraps the host's: it plays the clip itself, and decodes the frames that are due."""
+
+    def __init__(self, previewer: Any) -> None:
+        self.factors, self.bias = previewer.latent_rgb_factors, previewer.latent_rgb_factors_bias
+        self.latent_rgb_factors_reshape = getattr(previewer, "latent_rgb_factors_reshape", None)
+
+    def decode_latent_to_preview(self, x0: torch.Tensor) -> torch.Tensor:
+        if self.latent_rgb_factors_reshape is not None:
+            x0 = self.latent_rgb_factors_reshape(x0)
+        return torch.nn.functional.linear(x0.movedim(1, -1), self.factors, self.bias)
+
+
 def main() -> dict[str, Any]:
     files.register_folder()
     bundle = files.model_path("sample.safetensors")
@@ -42,6 +55,8 @@ def main() -> dict[str, Any]:
     _, picture, _ = latent_preview.get_previewer("cpu", model.latent_format).decode_latent_to_preview_image(
         "JPEG", clip
     )
+    theirs = OtherPreviewer(latent_preview.get_previewer("cpu", model.latent_format))
+    played = [theirs.decode_latent_to_preview(clip[first : first + 2]) for first in (0, 2, 4)]
     del server.PromptServer.instance
     grids = {frames: list(preview.frame_grid(torch.zeros(frames, 4, 8, 16)).shape) for frames in (1, 6, 16, 200)}
     return {
@@ -49,5 +64,6 @@ def main() -> dict[str, Any]:
         "red": [index for index in range(6) if picture.getpixel((16 * (index % 2), 8 * (index // 2)))[0] > 200],
         "sent": browser.sent,
         "grids": grids,
+        "played": [[list(frames.shape), round(float(frames[0, 0, 0, 0]), 3)] for frames in played],
         "without": loading.load_model(bundle).model.latent_format.latent_rgb_factors_bias is None,
     }
