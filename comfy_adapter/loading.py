@@ -46,6 +46,7 @@ from .control import prepare_controls
 from .files import embeddings_folders
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
+from .shared_keyframes import prepare_shared_keyframes
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -137,6 +138,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
         model.to(offload_device)
     model.load_model_weights(weights, "", assign=patcher.is_dynamic())
     prepare_controls(patcher)
+    prepare_shared_keyframes(patcher)
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
 

@@ -159,8 +159,12 @@ def test_mask_and_latent_of_different_lengths(client):
 
 
 @pytest.mark.parametrize("sampler", ["SEINEKSampler", "KSampler"])
-def test_a_foreign_negative(client, sampler):
-    graph = sampled(clip(), sampler, negative=["negative", 0])
+def test_prompts_for_different_clips(client, sampler):
+    graph = sampled(clip(), sampler, negative=["other", 1])
+    other = graph["clip"]["inputs"] | {"mask": ["nothing kept", 0]}
+    del other["keyframes"]
+    graph["nothing kept"] = node("SEINEMaskBuilder", **graph["mask"]["inputs"] | {"mode": "text to video"})
+    graph["other"] = node("SEINEImageToVideo", **other)
     message = failure(client, graph)
     assert "positive and negative" in message and "SEINE Image to Video" in message
 

@@ -252,7 +252,7 @@ def errors(fixture: Fixture) -> dict[str, str]:
             return f"{type(error).__name__}: {error}"
         return "no error"
 
-    keyframed, plain = fixture.conditioned()[0], fixture.prompts[1]
+    keyframed = fixture.conditioned()[0]
     wide = [[torch.randn(1, 77, 1024), {}]]
     short = {"samples": torch.zeros(FRAMES - 3, 4, SIZE, SIZE)}
     mask = fixture.mask.view(-1, 1, 1).expand(-1, 64, 64)
@@ -264,11 +264,15 @@ def errors(fixture: Fixture) -> dict[str, str]:
     class Foreign:
         model = object()
 
+    foreign, longer = (
+        keyframes.attach(fixture.prompts[1], torch.ones(len(gray)), gray)
+        for gray in (fixture.latents, fixture.latents.repeat(2, 1, 1, 1))
+    )
     return {
-        "foreign negative": message(lambda: fixture.sample(conds=[keyframed, plain])),
+        "foreign negative": message(lambda: fixture.sample(conds=[keyframed, foreign])),
         "foreign negative, stock sampler": message(
             lambda: comfy.sample.sample_custom(
-                *(fixture.model, torch.randn(FRAMES, 4, SIZE, SIZE), 5.0, euler, sigmas, keyframed, plain),
+                *(fixture.model, torch.randn(FRAMES, 4, SIZE, SIZE), 5.0, euler, sigmas, keyframed, foreign),
                 torch.zeros(FRAMES, 4, SIZE, SIZE),
                 disable_pbar=True,
             )
@@ -276,10 +280,10 @@ def errors(fixture: Fixture) -> dict[str, str]:
         "foreign negative, two clips": message(
             lambda: fixture.sample(
                 latent=fixture.empty(2 * FRAMES),
-                conds=[keyframes.attach(fixture.prompts[0], torch.ones(FRAMES), fixture.latents), plain],
+                conds=[keyframes.attach(fixture.prompts[0], torch.ones(FRAMES), fixture.latents), longer],
             )
         ),
-        "foreign negative unused": message(lambda: fixture.sample(conds=[keyframed, plain], cfg=1.0)),
+        "foreign negative unused": message(lambda: fixture.sample(conds=[keyframed, foreign], cfg=1.0)),
         "text width": message(lambda: fixture.sample(conds=[wide, wide])),
         "frames of conditioning": message(lambda: fixture.sample(latent=short)),
         "frames of mask": message(lambda: fixture.sample(latent=short, conds=fixture.prompts, mask=mask)),
