@@ -87,17 +87,42 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
     Raises CheckpointError for missing or unsuitable parts, before anything large is built.
     """
     file = _read_model_file(path)
+    source, width = base or path, file.config.cross_attention_dim
     try:
-        parts, facts = (file.state_dict, file.metadata) if base is None else read_base(base)
-        name = (base or path).name
-        text_encoder = text_encoder_weights(parts, name, file.config.cross_attention_dim)
-        heads = _check_tokens(text_encoder, facts, name)
-        vae_dict = strip_prefix(vae_weights(parts, name), VAE_PREFIX)
-        check_values(text_encoder | vae_dict, f"{name}:", torch.finfo(torch.float16).max)
-        vae = _vae(vae_dict, name)
+        parts = (file.state_dict, file.metadata) if base is None else read_base(base)
+        text_encoder, heads = _text_encoder(*parts, source.name, width)
+        vae = _vae(_vae_weights(parts[0], source.name), source.name)
     except CheckpointError as error:
         raise CheckpointError(f"base_name: {error} See the README on which files go where.") from error
-    return _model(file, weight_dtype), _clip(strip_prefix(text_encoder, TEXT_MODEL_PREFIX), heads), vae
+    clip = _clip(text_encoder, heads)
+    # What the host makes another of, on another device or without paging, it loads anew.
+    clip.patcher.cached_patcher_init = (_load_clip_patcher, (source, width))
+    vae.patcher.cached_patcher_init = (_load_vae_patcher, (source,))
+    return _model(file, weight_dtype), clip, vae
+
+
+def _load_clip_patcher(source: Path, width: int, disable_dynamic: bool = False) -> Any:
+    return _clip(*_text_encoder(*read_base(source), source.name, width), disable_dynamic).patcher
+
+
+def _load_vae_patcher(source: Path, disable_dynamic: bool = False) -> Any:
+    return _vae(_vae_weights(read_base(source)[0], source.name), source.name).patcher
+
+
+def _text_encoder(
+    parts: dict[str, Tensor], facts: dict[str, str], name: str, width: int
+) -> tuple[dict[str, Tensor], int]:
+    """Weights of the text encoder, and how many heads they have."""
+    weights = text_encoder_weights(parts, name, width)
+    heads = _check_tokens(weights, facts, name)
+    check_values(weights, f"{name}:", torch.finfo(torch.float16).max)
+    return strip_prefix(weights, TEXT_MODEL_PREFIX), heads
+
+
+def _vae_weights(parts: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    weights = strip_prefix(vae_weights(parts, name), VAE_PREFIX)
+    check_values(weights, f"{name}:", torch.finfo(torch.float16).max)
+    return weights
 
 
 def _read_model_file(path: Path) -> SeineFile:
@@ -223,7 +248,7 @@ def _shape_lines(error: Exception) -> str:
     return listed([line.strip() for line in str(error).splitlines() if "size mismatch for" in line])
 
 
-def _clip(text_encoder: dict[str, Tensor], heads: int) -> Any:
+def _clip(text_encoder: dict[str, Tensor], heads: int, disable_dynamic: bool = False) -> Any:
     """The host's CLIP, with its own tokenizer, at the geometry of these weights (SD 1.x's is the host's default)."""
     vocabulary, width = text_encoder["text_model.embeddings.token_embedding.weight"].shape
     layers = {key.split(".")[3] for key in text_encoder if key.startswith("text_model.encoder.layers.")}
@@ -245,7 +270,7 @@ def _clip(text_encoder: dict[str, Tensor], heads: int) -> Any:
     )
     target = comfy.supported_models_base.ClipTarget(tokenizer, comfy.sd1_clip.SD1ClipModel)
     target.params = {"clip_model": encoder}
-    clip = comfy.sd.CLIP(target, embedding_directory=embeddings_folders())
+    clip = comfy.sd.CLIP(target, embedding_directory=embeddings_folders(), disable_dynamic=disable_dynamic)
     clip.load_sd(text_encoder)
     # The host's savers write what modules hold, and no metadata.
     clip.cond_stage_model.clip_l.register_buffer(TEXT_ENCODER_HEADS_KEY, as_tensor(json.dumps(heads)))
