@@ -16,6 +16,7 @@ from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from ..seine_model.facts import as_tensor
 from .control import check_control
+from .foreign_conditioning import check_foreign_conditioning
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
@@ -136,6 +137,7 @@ class SeineModel(comfy.model_base.BaseModel):
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         self.diffusion_model.starts_a_run()  # asked for before each run, and never within one
         check_control(kwargs.get("control"))
+        check_foreign_conditioning(kwargs)
         noise: Tensor = kwargs["noise"]
         mask, masked_latents = kwargs.get(MASK), kwargs.get(MASKED_LATENTS)
         frames = kwargs.get(FRAMES) or noise.shape[0]
