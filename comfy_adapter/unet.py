@@ -90,6 +90,11 @@ class HostUNet(SeineUNet3D):
                 f"{self.config.cross_attention_dim}: encode the prompt with the CLIP of its own checkpoint "
                 "(Stable Diffusion 1.x for the published model, not SD 2 or SDXL)."
             )
+        if not _whole_clips(x, timesteps, frames):
+            raise ValueError(
+                f"model: a node gave it {len(x)} frames of clips of {frames}, or gave frames of one clip different "
+                "noise, as core's Train LoRA does, which is for single images: train SEINE with tools/train.py"
+            )
         by_video = slice(None, None, frames)
         # Patches and control expect all rows at once.
         divisible = len(x) > frames and not control and not _patched(transformer_options)
@@ -117,6 +122,13 @@ class HostUNet(SeineUNet3D):
                 for part in parts
             ]
         )
+
+
+def _whole_clips(x: Tensor, timesteps: Tensor, frames: int) -> bool:
+    """Whether the rows are clips, of one timestep each; the latter is looked at where a model is trained."""
+    if len(x) % frames:
+        return False
+    return not x.requires_grad or bool((timesteps.view(-1, frames) == timesteps[::frames, None]).all())
 
 
 def _patched(transformer_options: dict[str, Any]) -> bool:

@@ -171,3 +171,20 @@ def test_prompts_for_different_clips(client, sampler):
 
 def test_one_step_of_the_seine_schedule(client):
     assert "at least 2 steps" in failure(client, sampled(clip(), steps=1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_training_by_core_is_refused_with_words(client, batch_size):
+    """It picks frames as if they were pictures, and gives each its own noise."""
+    settings = {
+        **{"batch_size": batch_size, "grad_accumulation_steps": 1, "steps": 1, "learning_rate": 5e-4, "rank": 2},
+        **{"optimizer": "SGD", "loss_function": "MSE", "seed": 0, "training_dtype": "fp32", "lora_dtype": "fp32"},
+        **{"quantized_backward": False, "algorithm": "LoRA", "gradient_checkpointing": False, "checkpoint_depth": 1},
+        **{"offloading": False, "existing_lora": "[None]", "bucket_mode": False, "bypass_mode": False},
+    }
+    graph = clip()
+    wired = {"model": ["model", 0], "latents": ["clip", 2], "positive": ["clip", 0]}
+    graph["train"] = node("TrainLoraNode", **wired, **settings)
+    graph["end"] = node("LossGraphNode", loss=["train", 1], filename_prefix="loss")
+    message = failure(client, graph)
+    assert "Train LoRA" in message and "tools/train.py" in message
