@@ -13,7 +13,7 @@ import torch
 from comfy_api.v0_0_2 import InputImpl, Types
 from torch import Tensor
 
-from ..seine_model.inputs import check_latents, check_number
+from ..seine_model.inputs import check_audio, check_latents, check_number
 from ..seine_model.writing import whole_file
 from .decoding import decode_chunks, decode_frames
 from .keyframes import LATENT_SCALE
@@ -44,13 +44,13 @@ class LatentFrames:
 class LatentVideo(InputImpl.VideoFromComponents):
     """The host's own video, with latents for its frames: saving needs memory for a few frames, however long it is."""
 
-    def __init__(self, frames: LatentFrames, rate: Fraction) -> None:
-        super().__init__(Types.VideoComponents(images=frames, frame_rate=rate))
-        self.frames, self.rate = frames, rate
+    def __init__(self, frames: LatentFrames, rate: Fraction, audio: dict[str, Any] | None = None) -> None:
+        super().__init__(Types.VideoComponents(images=frames, audio=audio, frame_rate=rate))
+        self.frames, self.rate, self.audio = frames, rate, audio
 
     def get_components(self) -> Any:
         """All frames decoded, for nodes that work on images."""
-        return Types.VideoComponents(images=self.frames.decoded(), frame_rate=self.rate)
+        return Types.VideoComponents(images=self.frames.decoded(), audio=self.audio, frame_rate=self.rate)
 
     def save_to(self, path: str | os.PathLike | io.BytesIO, *args: Any, **options: Any) -> None:
         """As the host's, but whole or not at all: decoding may fail, or be cancelled, on the way."""
@@ -74,8 +74,12 @@ class LatentVideo(InputImpl.VideoFromComponents):
         return self.rate
 
 
-def latent_video(vae: Any, samples: Tensor, fps: float, frames_at_a_time: int) -> LatentVideo:
-    """A VIDEO of LATENT samples ``[n, 4, h, w]``."""
+def latent_video(
+    vae: Any, samples: Tensor, fps: float, frames_at_a_time: int, audio: dict[str, Any] | None = None
+) -> LatentVideo:
+    """A VIDEO of LATENT samples ``[n, 4, h, w]``, with sound (AUDIO) or without. Raises ValueError for what is none."""
     check_number(fps, "fps", LEAST_FPS)
     check_latents(samples, "samples", "Use the latent of a SEINE sampler.")
-    return LatentVideo(LatentFrames(vae, samples, frames_at_a_time), Fraction(fps).limit_denominator(1001))
+    if audio is not None:
+        check_audio(audio, "audio")
+    return LatentVideo(LatentFrames(vae, samples, frames_at_a_time), Fraction(fps).limit_denominator(1001), audio)

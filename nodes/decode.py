@@ -61,13 +61,14 @@ class SEINEDecodeToVideo(io.ComfyNode):
                     max=4096,
                     tooltip="Frames decoded together. Lower it where memory runs out; the result is the same.",
                 ),
+                io.Audio.Input("audio", optional=True, tooltip="Sound of the video, from its first frame on."),
             ],
             outputs=[io.Video.Output(tooltip="For Save Video, and nodes that take a video.")],
         )
 
     @classmethod
-    def execute(cls, samples: dict, vae, fps: float, frames_at_a_time: int) -> io.NodeOutput:
-        return io.NodeOutput(latent_video(vae, samples["samples"], fps, frames_at_a_time))
+    def execute(cls, samples: dict, vae, fps: float, frames_at_a_time: int, audio: dict | None = None) -> io.NodeOutput:
+        return io.NodeOutput(latent_video(vae, samples["samples"], fps, frames_at_a_time, audio))
 
 
 class SEINEMatchColors(io.ComfyNode):

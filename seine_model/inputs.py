@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -72,6 +73,21 @@ def check_mask(mask: Tensor, name: str) -> None:
             f"{name}: expected one mask for each frame [frames, H, W], got {shape}: use SEINE Mask Builder"
         )
     check_finite(mask, f"{name}: the mask", ": 1 generates a frame and 0 keeps it; use SEINE Mask Builder")
+
+
+def check_audio(audio: Any, name: str) -> None:
+    """Raises ValueError for what is no AUDIO: waveform ``[1, channels, samples]`` of finite values, and its rate."""
+    audio = audio if isinstance(audio, Mapping) else {}
+    waveform, rate = audio.get("waveform"), audio.get("sample_rate")
+    whole = isinstance(waveform, Tensor) and waveform.ndim == 3 and waveform.numel() and waveform.is_floating_point()
+    if not whole or len(waveform) != 1:
+        shape = list(waveform.shape) if isinstance(waveform, Tensor) else type(waveform).__name__
+        raise ValueError(
+            f"{name}: expected one sound [1, channels, samples], got {shape}: use Load Audio, or unplug it"
+        )
+    if not isinstance(rate, int | float) or not 1 <= rate < math.inf:
+        raise ValueError(f"{name}: its sample rate is {rate!r}: use Load Audio, or unplug it")
+    check_finite(waveform, f"{name}: the sound", ": make it anew, or unplug it")
 
 
 def check_conditioning(conditioning: Any, name: str) -> None:

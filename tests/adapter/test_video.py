@@ -5,8 +5,13 @@ import pytest
 from tests.graphs import FRAMES, SIZE, clip, images, node, sampled
 
 
-def test_video_is_the_hosts_own_but_decodes_a_few_frames_at_a_time(run_in_host):
-    report = run_in_host("videos.py")
+@pytest.fixture(scope="module")
+def facts(run_in_host):
+    return run_in_host("videos.py")
+
+
+def test_video_is_the_hosts_own_but_decodes_a_few_frames_at_a_time(facts):
+    report = facts
     assert (report["size"], report["frames"], report["rate"]) == ([64, 64], 11, "25/2")
     assert report["seconds"] == pytest.approx(11 / 12.5)
     assert report["decoded for that"] == [], "asking for length and size decodes nothing"
@@ -27,6 +32,12 @@ def test_stock_nodes_take_the_video(client):
     outputs = client.run(graph)
     assert any(file.filename.endswith(".mp4") for file in client.files(outputs))
     assert images(client, graph)["frames"].shape == (FRAMES, SIZE, SIZE, 3)
+
+
+def test_sound_goes_with_it(facts):
+    saved, in_components, without = facts["sound"]
+    assert saved[0] == 2 and abs(saved[1] - 11 / 12.5) < 0.2, "cut off where the frames end"
+    assert in_components and without is None
 
 
 def test_colours_of_new_frames_are_matched_in_a_graph(client):

@@ -38,7 +38,10 @@ def main() -> dict[str, Any]:
     written = [_frames(each) for each in (ours, stock)]
     facts["decoded at a time"], _ = list(alive), alive.clear()
     components = ours.get_components()
+    sound = {"waveform": torch.sin(torch.arange(2 * 8000) / 10).expand(1, 2, -1), "sample_rate": 8000}
+    loud = video.latent_video(CountingVAE(), samples, FPS, 4, sound)
     return facts | {
+        "sound": [_sound(loud), loud.get_components().audio is sound, _sound(ours)],
         "written": [list(frames.shape) for frames in written],
         "difference": (written[0].float() - written[1].float()).abs().mean().item(),
         "components": [list(components.images.shape), str(components.frame_rate)],
@@ -46,6 +49,18 @@ def main() -> dict[str, Any]:
         "iterated": all(torch.equal(frame, other) for frame, other in zip(ours.frames, decoded, strict=True)),
         "again": list(_frames(ours).shape),
     }
+
+
+def _sound(source: Any) -> list[Any] | None:
+    """Channels and seconds of the saved video's sound."""
+    file = io.BytesIO()
+    source.save_to(file, format=Types.VideoContainer("mp4"))
+    file.seek(0)
+    with av.open(file) as container:
+        if not container.streams.audio:
+            return None
+        frames = list(container.decode(audio=0))
+        return [frames[0].layout.nb_channels, sum(frame.samples for frame in frames) / frames[0].sample_rate]
 
 
 def _frames(source: Any) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seine_model.inputs import (
+    check_audio,
     check_conditioning,
     check_file_prefix,
     check_images,
@@ -49,6 +50,9 @@ BAD = {
     "a mask that is not a number": (check_mask, (broken(torch.ones(4, 8, 8), NAN), "mask"), "SEINE Mask Builder"),
     "a mask without pixels": (check_mask, (torch.ones(4, 0, 8), "mask"), "SEINE Mask Builder"),
     "numbers for a mask": (check_mask, (torch.ones(4), "mask"), "SEINE Mask Builder"),
+    "no sound": (check_audio, ({}, "audio"), "use Load Audio"),
+    "several sounds": (check_audio, ({"waveform": torch.zeros(2, 1, 9), "sample_rate": 8000}, "audio"), "[2, 1, 9]"),
+    "sound without a rate": (check_audio, ({"waveform": torch.zeros(1, 1, 9)}, "audio"), "sample rate is None"),
     "no prompt": (check_conditioning, ([], "positive"), "wire in CLIP Text Encode"),
     "nothing for a prompt": (check_conditioning, (None, "positive"), "wire in CLIP Text Encode"),
     "a prompt that is not a number": (check_conditioning, ([[broken(PROMPT, NAN), {}]], "negative"), "encode it again"),
