@@ -176,18 +176,14 @@ def _write(
             f"{path.parent} has {free / 1e9:.2f} GB free, the output needs {needed / 1e9:.2f} GB (a file it replaces "
             "stays until the new one is verified): make room or choose another disk"
         )
-    try:
-        with path.open("xb") as file:
-            file.write(len(encoded).to_bytes(8, "little") + encoded)
-            for key in keys:
-                _check_finite(key, tensors[key], dtype)
-                file.write(_bytes(key, tensors[key], dtype).numpy())
-                progress("writing", file.tell() / needed)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"{path.parent}: the output could not be written ({reason}); is the disk full?") from error
+    with path.open("xb") as file:
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        for key in keys:
+            _check_finite(key, tensors[key], dtype)
+            file.write(_bytes(key, tensors[key], dtype).numpy())
+            progress("writing", file.tell() / needed)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _verify(

@@ -23,6 +23,8 @@ def whole_file(target: Path, suffix: str = "") -> Iterator[Path]:
         yield part
         os.replace(part, target)
     except OSError as problem:
+        if problem.errno is None:  # in words already
+            raise
         raise OSError(
             f"{target.name} could not be written ({problem.strerror or problem}): free space on its disk, or write to "
             "another folder"
