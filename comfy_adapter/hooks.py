@@ -38,6 +38,7 @@ class HostHooks(Hooks):
         self.block: tuple = ("input", 0)
         patched = bool(self.replacements.get("attn2")) or any(key.startswith("attn2") for key in self.patches)
         self.per_frame_text = per_frame_text or patched
+        self.frame_distance = _frame_distance(options.get("rope_options"))
         options["original_shape"] = list(x.shape)
         options["transformer_index"] = -1
 
@@ -117,3 +118,15 @@ class HostHooks(Hooks):
         extra = {key: value for key, value in self.options.items() if key not in ("patches", "patches_replace")}
         extra.update(n_heads=heads, dim_head=width // heads, attn_precision=None, block_index=0)
         return extra
+
+
+def _frame_distance(rope_options: dict[str, float] | None) -> float:
+    """The scale over frames of core's ScaleROPE. Raises ValueError for what SEINE has no positions for."""
+    others = dict(rope_options or {})
+    distance = others.pop("scale_t", 1.0)
+    if any(value != (1.0 if name.startswith("scale") else 0.0) for name, value in others.items()):
+        raise ValueError(
+            "model: ScaleROPE changes more than scale_t. SEINE has rotary positions over frames alone, and only their "
+            "distance counts: set scale_x and scale_y to 1, every shift to 0"
+        )
+    return distance

@@ -31,10 +31,10 @@ def scheduler_names() -> list[str]:
     return [SEINE_SCHEDULER, *comfy.samplers.KSampler.SCHEDULERS]
 
 
-def require_seine(model: Any) -> SeineModel:
-    """The model inside a MODEL. Raises ValueError for one that is not SEINE."""
+def require_seine(model: Any, name: str = "model") -> SeineModel:
+    """The model inside a MODEL. Raises ValueError, with the input's name, for one that is not SEINE."""
     if not isinstance(model.model, SeineModel):
-        raise ValueError("model: this is not a SEINE model. Load one with Load SEINE Model or Load SEINE Checkpoint.")
+        raise ValueError(f"{name}: this is not a SEINE model. Load one with Load SEINE Model or Load SEINE Checkpoint.")
     return model.model
 
 

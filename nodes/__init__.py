@@ -5,6 +5,7 @@ from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
 from .loaders import SEINECheckpointLoader, SEINEModelLoader
 from .mask import SEINEMaskBuilder
+from .merging import SEINEModelMerge
 from .prompts import SEINEPromptTravel
 from .sampling import SEINEGuidanceInterval, SEINEKSampler, SEINESamplerDDPM, SEINEScheduler
 from .saving import SEINESaveGIF
@@ -25,4 +26,5 @@ NODES = [
     SEINEDecodeToVideo,
     SEINEGuidanceInterval,
     SEINEPromptTravel,
+    SEINEModelMerge,
 ]

@@ -21,6 +21,9 @@ class Hooks:
     per_frame_text = False
     """True: cross-attention goes through `attention` frame by frame. The text may then differ from frame to frame."""
 
+    frame_distance = 1.0
+    """How far apart neighbouring frames are in the rotary positions of temporal attention."""
+
     def enter(self, kind: str, index: int) -> None:
         """The blocks called from here on belong to this position."""
 

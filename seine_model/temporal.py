@@ -66,8 +66,9 @@ class RotaryEmbedding(nn.Module):
         super().__init__()
         self.freqs = nn.Parameter(torch.empty(ROTARY_DIM // 2, dtype=torch.float32, device=device), requires_grad=False)
 
-    def positions(self, frames: int, device: torch.device, dtype: torch.dtype) -> FramePositions:
-        angles = torch.arange(frames, device=device)[:, None] * self.freqs.to(device, torch.float32)
+    def positions(self, frames: int, device: torch.device, dtype: torch.dtype, distance: float = 1.0) -> FramePositions:
+        """distance: how far apart neighbouring frames are; 1 is what SEINE was trained on."""
+        angles = distance * torch.arange(frames, device=device)[:, None] * self.freqs.to(device, torch.float32)
         return FramePositions(angles.cos().to(dtype), angles.sin().to(dtype), relative_position_buckets(frames, device))
 
 

@@ -124,7 +124,7 @@ class SeineUNet3D(nn.Module):
     ) -> Tensor:
         """The same with frames in the batch: x ``[videos*frames, 9, h, w]`` to ``[videos*frames, 4, h, w]``."""
         rotary = self.mid_block.attentions[0].transformer_blocks[0].attn_temp.rotary_emb
-        positions = rotary.positions(frames, x.device, x.dtype)
+        positions = rotary.positions(frames, x.device, x.dtype, hooks.frame_distance)
         time = self.time_embedding(timestep_embedding(timestep, self.config.block_out_channels[0]).to(x.dtype))
         time = F.silu(hooks.time_embedding(time))
 

@@ -1,0 +1,41 @@
+"""Two SEINE models as one, by parts of the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..seine_model.checkpoint import ROTARY_KEY
+from ..seine_model.inputs import check_number
+from .sampling import require_seine
+
+_PREFIX = "diffusion_model."
+_TEMPORAL = ("attn_temp", "norm_temp")
+PARTS = ("input", "middle", "output", "temporal")
+
+
+def part_of(key: str) -> str:
+    """Which of PARTS a weight of the UNet belongs to. Attention over frames is one of its own, wherever it lies."""
+    names = key.split(".")
+    if any(name in _TEMPORAL for name in names):
+        return "temporal"
+    if names[0] == "mid_block":
+        return "middle"
+    return "output" if names[0] in ("up_blocks", "conv_norm_out", "conv_out") else "input"
+
+
+def merge(model1: Any, model2: Any, shares: dict[str, float]) -> Any:
+    """A MODEL with these shares (0..1, by PARTS) of model1, and for the rest model2, LoRAs of both included.
+
+    Raises ValueError for models that are not SEINE, or whose weights are of other shapes.
+    """
+    for name, share in shares.items():
+        check_number(share, name, 0.0, 1.0)
+    one, two = require_seine(model1, "model1"), require_seine(model2, "model2")
+    if one.model_config.unet_config["config"] != two.model_config.unet_config["config"]:
+        raise ValueError("model2: its network is not built as that of model1: choose two models of the same kind")
+    merged = model1.clone()
+    for key, patches in model2.get_key_patches(_PREFIX).items():
+        if not key.endswith(ROTARY_KEY):
+            share = shares[part_of(key.removeprefix(_PREFIX))]
+            merged.add_patches({key: patches}, 1.0 - share, share)
+    return merged
