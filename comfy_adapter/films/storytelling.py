@@ -36,8 +36,6 @@ def sample_story(
     A shot depends on its own picture and prompt alone, a transition on its prompt and the shots beside it. Raises
     ValueError for a script that cannot be told, see `parse_story` and `plan`.
     """
-    if clip is None:
-        raise ValueError("clip: the loader gave none: take the CLIP of Load SEINE Checkpoint")
     segments = parse_story(script, fps, len(images))
     gaps = [gap_of(segments, index) for index in range(len(segments))]
     windows = sum(len(plan(*gap, settings.window, settings.overlap)) for gap in gaps if gap[1])
