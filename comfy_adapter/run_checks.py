@@ -17,6 +17,8 @@ from .keyframes import FRAMES, MASK, MASKED_LATENTS
 from .shared_keyframes import share_keyframes
 
 _KEY = "seine_run"
+LARGEST_SIGMA = 1e6
+"""SEINE's own end at 157, those without any signal left in the thousands."""
 
 
 def prepare_run_checks(patcher: Any) -> None:
@@ -42,6 +44,15 @@ def check_noise(noise: Tensor, latents: Tensor, denoise_mask: Tensor | None) -> 
     check_finite(latents, "latent_image: the latent", ", so what made it failed: make it anew")
     if denoise_mask is not None:
         check_finite(denoise_mask, "latent_image: its noise mask", ": set it anew")
+
+
+def check_sigmas(sigmas: Tensor) -> None:
+    """Raises ValueError for SIGMAS that are not finite or beyond all schedules, as some give for a single step."""
+    if not bool(((sigmas >= 0) & (sigmas < LARGEST_SIGMA)).all()):
+        raise ValueError(
+            f"sigmas, of this scheduler at so few steps: {sigmas.tolist()!r:.80} are no levels of noise: raise steps, "
+            "or choose another scheduler"
+        )
 
 
 def _whole_clip(frames: Any, mask: Any, masked_latents: Any) -> bool:
@@ -71,6 +82,7 @@ def _checked_run(
         raise ValueError(f"sampler: this is no sampler but {type(sampler).__name__}: wire in SEINE DDPM Sampler")
     guider = executor.class_obj
     check_noise(noise, latents, denoise_mask)
+    check_sigmas(sigmas)
     for name, prompts in guider.conds.items():
         for prompt in prompts or ():
             check_prompt(prompt, name)

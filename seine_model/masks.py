@@ -42,7 +42,8 @@ def frame_mask(spec: str, frames: int) -> Tensor:
     for index in parse_indices(spec):
         if not -frames <= index < frames:
             raise ValueError(
-                f"keyframe index {index} is outside the clip: its frames are 0 to {frames - 1}; change indices, or raise frames"
+                f"keyframe index {index} is outside the clip: its frames are 0 to {frames - 1}; change indices, "
+                "or raise frames"
             )
         mask[index] = 0
     return mask
@@ -57,7 +58,8 @@ def parse_indices(text: str) -> list[int]:
         indices = []
     if not indices:
         raise ValueError(
-            f"frame indices must be whole numbers separated by commas, such as 0, 7, 15; got {text!r:.60}: write them so"
+            f"frame indices must be whole numbers separated by commas, such as 0, 7, 15; got {text!r:.60}: write "
+            "them so"
         )
     return indices
 

@@ -17,7 +17,7 @@ SUBJECT, LOOK = "subject", "look"
 """Ids of the node that a graph is about, and of the one that looks at what it gives."""
 STOCK = ("KSampler", "SamplerCustom")
 """Nodes of the host that call the pack's MODEL and SAMPLER."""
-WIRES = ("MODEL", "CLIP", "VAE", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER")
+WIRES = ("MODEL", "CLIP", "VAE", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER", "AUDIO")
 LARGEST_CHEAP = {
     *("count", "tile_size", "frames_at_a_time", "fps", "strength", "start_percent", "end_percent", "denoise", "seed"),
     *("cfg", "overlap"),
@@ -168,6 +168,11 @@ def _decode(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
     return {"samples": source, "vae": ["model", 2], "frames_at_a_time": draw(st.integers(1, 4)), **tiles}
 
 
+def _to_video(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
+    given = {"samples": ["latent", 0], "vae": ["model", 2], "frames_at_a_time": draw(st.integers(1, 4))}
+    return given | {"fps": draw(st.sampled_from([1.0, 8.0, 23.976, 240.0]))}
+
+
 def _travel(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
     prompts = draw(st.sampled_from(["0: a ball", "0: a ball\n-1: a cube", f"{clip.frames - 1}: a (ball:1.2)"]))
     between = draw(st.sampled_from(options["between"]))
@@ -189,10 +194,10 @@ ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = 
         images=["images", 0], reference=["image", 0], reference_is="before", frames=1, strength=1.0
     ),
     "SEINESaveGIF": _fixed(images=["images", 0], filename_prefix="video/fuzz", fps=8.0, dither=True),
-    "SEINEDecodeToVideo": _fixed(samples=["latent", 0], vae=["model", 2], fps=8.0, frames_at_a_time=2),
+    "SEINEDecodeToVideo": _to_video,
     "SEINEGuidanceInterval": _fixed(model=["model", 0], start_percent=0.1, end_percent=0.7),
     "SEINEPromptTravel": _travel,
-    "KSampler": _sampled,
+    "KSampler": lambda *given: _sampled(*given) | {"denoise": 0.5},  # with 0 it hands on what it was given
     "SamplerCustom": _sampler_custom,
 }
 """What each node is given in a graph that works; inputs that may be left out are there in some of them."""

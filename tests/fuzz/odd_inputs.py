@@ -137,6 +137,13 @@ def conditioning(frames: int, height: int, width: int) -> st.SearchStrategy[Reci
     return _mostly(st.lists(st.one_of(plain, pair, pair, broken), max_size=2))
 
 
+def audio() -> st.SearchStrategy[Recipe]:
+    """A sound: waveforms and rates that are odd or not there, and ordinary ones."""
+    waveforms = st.one_of(st.just(tensor([1, 2, 4000])), twisted([1, 2, 400]), things())
+    rates = st.sampled_from([8000, 8000, 44100, 0, -1, 1, 1.5, 10**9, 10**30, float("nan"), None, "8000"])
+    return _mostly(st.builds(lambda wave, rate: {"dict": {"waveform": wave, "sample_rate": rate}}, waveforms, rates))
+
+
 def _mostly(strategy: st.SearchStrategy) -> st.SearchStrategy:
     return st.one_of(strategy, strategy, strategy, things())
 
@@ -154,6 +161,8 @@ def wired(kind: str, frames: int, height: int, width: int) -> st.SearchStrategy[
     if kind == "SIGMAS":
         made = [tensor([count], fill=fill) for count in (0, 1, 2, 3) for fill in FILLS]
         return st.one_of(st.sampled_from(made), twisted([3]), things())
+    if kind == "AUDIO":
+        return audio()
     tensors = {"IMAGE": image, "MASK": mask, "LATENT": latent, "CONDITIONING": conditioning}
     return tensors[kind](frames, height, width)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import comfy.model_base
@@ -128,6 +130,8 @@ def problems(value: Any, where: str) -> list[str]:
         components = value.get_components()
         same = len(components.images) == value.get_frame_count()
         wrong = [] if same else [f"{where}: a video of {value.get_frame_count()} frames has {len(components.images)}"]
+        with tempfile.TemporaryDirectory() as folder:
+            value.save_to(str(Path(folder) / "video.mp4"))
         return wrong + problems(components.images, where)
     return []
 
