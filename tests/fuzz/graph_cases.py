@@ -250,9 +250,8 @@ def _graph(draw, node_type: str, facts: NodeFacts) -> Graph:
         kind, limits = facts.inputs[name]
         if kind in WIRES:
             recipe = draw(odd_inputs.wired(kind, clip.frames, clip.height, clip.width))
-            if not ours and kind == "LATENT" and recipe:
-                # The host draws as many noises as this says, in nodes of its own too.
-                recipe = {"dict": {**recipe["dict"], "batch_index": None}} if "dict" in recipe else recipe
+            if not ours and isinstance(recipe, dict) and "dict" in recipe:
+                recipe["dict"].pop("batch_index", None)  # the host draws as many noises as this says
             graph[f"odd {name}"] = odd(recipe)
             inputs[name] = [f"odd {name}", 0]
             continue
