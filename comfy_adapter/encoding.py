@@ -9,6 +9,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ..seine_model.inputs import check_finite
 from .memory import OutOfMemory, attempt, make_room, without_tiles
 
 IMAGES_AT_A_TIME = 8
@@ -30,6 +31,7 @@ def encode_images(vae: Any, images: Tensor, name: str) -> Tensor:
             make_room(f"encoding {at_a_time} images at a time")
             continue
         encoded.append(_in_tiles(vae, rows, name) if latents is None else latents)
+        check_finite(encoded[-1], "vae: what it encodes", ": choose another one, or start ComfyUI with --fp32-vae")
         done += len(rows)
         if progress is not None:
             progress.update_absolute(done)

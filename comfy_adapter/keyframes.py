@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..seine_model.inputs import check_conditioning, check_mask
+from ..seine_model.inputs import check_conditioning, check_images, check_mask
 from ..seine_model.masks import assign_keyframes, kept_frames
 from ..seine_model.preprocessing import MID_GRAY, prepare_keyframes
 from .encoding import encode_images
@@ -72,6 +72,8 @@ def encode_keyframes(
     the images do not fit the mask.
     """
     kept = kept_frames(mask)
+    if keyframes is not None:
+        check_images(keyframes, "keyframes")
     images = 0 if keyframes is None else keyframes.shape[0]
     if kept and not images:
         raise ValueError(f"the mask keeps {len(kept)} frames but no keyframes are wired in: wire in their images")

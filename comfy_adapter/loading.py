@@ -46,7 +46,7 @@ from .control import prepare_controls
 from .files import embeddings_folders
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
-from .shared_keyframes import prepare_shared_keyframes
+from .run_checks import prepare_run_checks
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -163,7 +163,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
         model.to(offload_device)
     model.load_model_weights(weights, "", assign=patcher.is_dynamic())
     prepare_controls(patcher)
-    prepare_shared_keyframes(patcher)
+    prepare_run_checks(patcher)
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher
 

@@ -34,8 +34,6 @@ def prompt_rows(embeddings: Tensor, frames: int, videos: int) -> Tensor:
 
 def travel(clip: Any, script: str, frames: int, blend: bool) -> list:
     """CONDITIONING with an embedding for each frame ``[frames, tokens, width]``, see `parse_prompt_travel`."""
-    if clip is None:
-        raise ValueError("clip: the loader gave none: take the CLIP of Load SEINE Checkpoint")
     prompts = parse_prompt_travel(script, frames)
     encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(prompt.prompt))[0] for prompt in prompts]
     # Repeated tokens change nothing for attention: prompts of several lengths become one.

@@ -15,12 +15,17 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from ..seine_model.diffusion import respaced_timesteps
-from ..seine_model.inputs import check_conditioning, check_finite, check_latents, check_number
+from ..seine_model.inputs import check_conditioning, check_finite, check_latents, check_mask, check_number
 from .keyframes import FRAMES, attach, frame_values
 from .model import SeineModel
 
 SEINE_DDPM = "seine_ddpm"
 SEINE_SCHEDULER = "seine"
+MOST_NOISES = 100_000
+"""The host draws all noises up to the one that is asked for."""
+LARGEST_SAMPLER_SEED = 2**64 - 2
+"""The host's samplers count one further on the CPU, and PyTorch takes 64 bits."""
+FAILED = ": lower cfg, choose another sampler_name, or load the model with weight_dtype fp32 or bf16"
 
 
 def sampler_names() -> list[str]:
@@ -33,7 +38,7 @@ def scheduler_names() -> list[str]:
 
 def require_seine(model: Any, name: str = "model") -> SeineModel:
     """The model inside a MODEL. Raises ValueError, with the input's name, for one that is not SEINE."""
-    if not isinstance(model.model, SeineModel):
+    if not isinstance(getattr(model, "model", None), SeineModel):
         raise ValueError(f"{name}: this is not a SEINE model. Load one with Load SEINE Model or Load SEINE Checkpoint.")
     return model.model
 
@@ -57,7 +62,9 @@ def seine_sigmas(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
         return torch.empty(0)
     total = max(steps, int(steps / denoise))
     if total < 2:
-        raise ValueError("steps: SEINE's schedule visits the first and the last timestep, so it needs at least 2 steps")
+        raise ValueError(
+            "steps: SEINE's schedule visits the first and the last timestep, so it needs at least 2 steps: raise it"
+        )
     sampling = schedule_of(model)
     if total > len(sampling.sigmas):
         raise ValueError(f"steps: {total} steps over the whole schedule, but it has only {len(sampling.sigmas)}")
@@ -75,6 +82,25 @@ def sigmas_for(model: Any, sampler_name: str, scheduler: str, steps: int, denois
     ).sigmas
 
 
+def check_batch_index(index: Any, rows: int) -> None:
+    """Raises ValueError for a LATENT's batch_index, which noise each row gets, that is not of its rows."""
+    whole = isinstance(index, list | tuple) and all(isinstance(each, int) for each in index)
+    if index is not None and not (whole and len(index) == rows and all(0 <= each <= MOST_NOISES for each in index)):
+        raise ValueError(
+            f"latent_image: its batch_index {index!r:.60} is not one number for each of its {rows} frames: make the "
+            "latent anew"
+        )
+
+
+def check_descending(sigmas: Tensor) -> None:
+    """Raises ValueError for SIGMAS that no step can be taken between: not finite, negative, or not descending."""
+    if not torch.isfinite(sigmas).all() or (sigmas < 0).any() or (sigmas.diff() >= 0).any():
+        raise ValueError(
+            f"sigmas: seine_ddpm goes down from sigma to sigma, but they are {sigmas.tolist()!r:.80}: wire in those of "
+            "SEINE Scheduler"
+        )
+
+
 @torch.no_grad()
 def sample_seine_ddpm(
     model: Callable,
@@ -90,6 +116,7 @@ def sample_seine_ddpm(
     The reference's step (beta as the variance) in terms of sigma^2 = (1 - alpha_bar) / alpha_bar; stock "ddpm" and
     "euler_ancestral" use the smaller posterior variance.
     """
+    check_descending(sigmas)
     extra_args = extra_args or {}
     if noise_sampler is None:
         noise_sampler = k_diffusion.default_noise_sampler(x, seed=extra_args.get("seed"))
@@ -139,19 +166,24 @@ def sample(
     check_finite(
         samples, "latent_image: the latent", ", so sampling it before failed: lower cfg there, or take another"
     )
+    noise_mask, batch_index = latent.get("noise_mask"), latent.get("batch_index")
+    if noise_mask is not None:
+        check_mask(noise_mask, "latent_image: its noise mask")
+        noise_mask = noise_mask.float()
+    check_batch_index(batch_index, len(samples))
     check_conditioning(positive, "positive")
     check_conditioning(negative, "negative")
     check_number(cfg, "cfg", 0.0)
     check_number(denoise, "denoise", 0.0, 1.0)
     if mask is not None:
         positive, negative = (_keep_from_latent(model, cond, samples, mask) for cond in (positive, negative))
-        if denoise >= 1 and "noise_mask" not in latent:
+        if denoise >= 1 and noise_mask is None:
             samples = torch.zeros_like(samples)  # an encoded start would leak into the noise
     sigmas = sigmas_for(model, sampler_name, scheduler, steps, denoise)
     if len(sigmas) < 2:
         return latent
     sampler = seine_ddpm_sampler() if sampler_name == SEINE_DDPM else comfy.samplers.sampler_object(sampler_name)
-    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
+    noise = comfy.sample.prepare_noise(samples, seed, batch_index)
     result = comfy.sample.sample_custom(
         model,
         noise,
@@ -161,11 +193,12 @@ def sample(
         positive,
         negative,
         samples,
-        noise_mask=latent.get("noise_mask"),
+        noise_mask=noise_mask,
         callback=callback or latent_preview.prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        seed=seed,
+        seed=min(seed, LARGEST_SAMPLER_SEED),
     )
+    check_finite(result, "latent_image: the sampled latent", FAILED)
     return {**latent, "samples": result}
 
 

@@ -5,20 +5,11 @@ So that a prompt may be combined behind SEINE Image to Video, or a guider may br
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from comfy.patcher_extension import WrappersMP
 
 from .keyframes import FRAMES, MASK, MASKED_LATENTS
-
-_KEY = "seine_shared_keyframes"
-
-
-def prepare_shared_keyframes(patcher: Any) -> None:
-    """Have every run of a SEINE MODEL begin with it."""
-    patcher.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, _KEY, _with_shared_keyframes)
 
 
 def share_keyframes(conds: dict[str, list[dict[str, Any]]]) -> None:
@@ -43,8 +34,3 @@ def _same(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return one is other
     return one is other or (one.shape == other.shape and torch.equal(one, other.to(one)))
-
-
-def _with_shared_keyframes(executor: Callable, *given: Any, **options: Any) -> Any:
-    share_keyframes(executor.class_obj.conds)
-    return executor(*given, **options)

@@ -5,6 +5,7 @@ from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter import keyframes as clip_keyframes
 from ..seine_model.preprocessing import RESIZE_MODES
+from .checked import checked
 
 
 class SEINEImageToVideo(io.ComfyNode):
@@ -53,6 +54,7 @@ class SEINEImageToVideo(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         positive: list,

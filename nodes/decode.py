@@ -6,6 +6,7 @@ from comfy_api.v0_0_2 import io
 from ..comfy_adapter.decoding import decode_frames
 from ..comfy_adapter.video import latent_video
 from ..seine_model.colour import match_colours
+from .checked import checked
 
 
 class SEINEVAEDecode(io.ComfyNode):
@@ -34,6 +35,7 @@ class SEINEVAEDecode(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, samples: dict, vae, frames_at_a_time: int, tiled: bool, tile_size: int) -> io.NodeOutput:
         return io.NodeOutput(decode_frames(vae, samples["samples"], frames_at_a_time, tile_size if tiled else None))
 
@@ -67,6 +69,7 @@ class SEINEDecodeToVideo(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, samples: dict, vae, fps: float, frames_at_a_time: int, audio: dict | None = None) -> io.NodeOutput:
         return io.NodeOutput(latent_video(vae, samples["samples"], fps, frames_at_a_time, audio))
 
@@ -103,6 +106,7 @@ class SEINEMatchColors(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, images: torch.Tensor, reference: torch.Tensor, reference_is: str, frames: int, strength: float
     ) -> io.NodeOutput:

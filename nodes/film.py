@@ -8,6 +8,7 @@ from ..comfy_adapter.films.film import Settings
 from ..comfy_adapter.films.storytelling import sample_story
 from ..comfy_adapter.keyframes import check_size
 from ..seine_model.preprocessing import RESIZE_MODES
+from .checked import checked
 from .sampling_inputs import sampling_inputs
 
 
@@ -77,6 +78,7 @@ class SEINEExtendVideo(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model,
@@ -167,6 +169,7 @@ class SEINEStory(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model,

@@ -3,6 +3,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter import files, loading
+from .checked import checked
 
 _MODEL_NAME_TOOLTIP = (
     "The SEINE checkpoint: the published seine.pt or a .safetensors conversion, in models/seine (also found in "
@@ -41,6 +42,7 @@ class SEINEModelLoader(io.ComfyNode):
         return files.version_of(model_name)
 
     @classmethod
+    @checked
     def execute(cls, model_name: str, weight_dtype: str) -> io.NodeOutput:
         return io.NodeOutput(loading.load_model(files.model_path(model_name), loading.WEIGHT_DTYPES[weight_dtype]))
 
@@ -84,6 +86,7 @@ class SEINECheckpointLoader(io.ComfyNode):
         return files.version_of(model_name, base_name)
 
     @classmethod
+    @checked
     def execute(cls, model_name: str, base_name: str, weight_dtype: str) -> io.NodeOutput:
         base = None if base_name == files.BUNDLED else files.base_path(base_name)
         return io.NodeOutput(

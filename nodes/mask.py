@@ -4,6 +4,7 @@ from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter.keyframes import check_size
 from ..seine_model.masks import MODES, frame_mask
+from .checked import checked
 
 
 class SEINEMaskBuilder(io.ComfyNode):
@@ -54,6 +55,7 @@ class SEINEMaskBuilder(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, mode: str, count: int, indices: str, frames: int, width: int, height: int) -> io.NodeOutput:
         check_size(width, height)
         mask = frame_mask(MODES[mode].format(count=count, indices=indices), frames)

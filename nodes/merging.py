@@ -3,6 +3,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter.merging import PARTS, merge
+from .checked import checked
 
 _WHAT = {
     "input": "the layers that take the latent in, and the time embedding",
@@ -35,6 +36,7 @@ class SEINEModelMerge(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, model1, model2, input: float, middle: float, output: float, temporal: float) -> io.NodeOutput:
         shares = {"input": input, "middle": middle, "output": output, "temporal": temporal}
         return io.NodeOutput(merge(model1, model2, shares))

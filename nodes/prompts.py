@@ -3,6 +3,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter.prompts import travel
+from .checked import checked
 
 _EXAMPLE = "0: a red ball moves right over a green field\n15: a blue ball moves right over a green field"
 
@@ -39,5 +40,6 @@ class SEINEPromptTravel(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, clip, prompts: str, frames: int, between: str) -> io.NodeOutput:
         return io.NodeOutput(travel(clip, prompts, frames, between == "blend"))

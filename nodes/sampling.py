@@ -4,6 +4,7 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter import guidance, sampling
+from .checked import checked
 from .sampling_inputs import DEFAULT_STEPS, sampling_inputs
 
 _DENOISE_TOOLTIP = "1 makes a new clip; less starts from the latent and changes it that much."
@@ -43,6 +44,7 @@ class SEINEKSampler(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model,
@@ -98,6 +100,7 @@ class SEINEScheduler(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, model, steps: int, denoise: float) -> io.NodeOutput:
         return io.NodeOutput(sampling.seine_sigmas(model, steps, denoise))
 
@@ -116,6 +119,7 @@ class SEINESamplerDDPM(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls) -> io.NodeOutput:
         return io.NodeOutput(sampling.seine_ddpm_sampler())
 
@@ -155,5 +159,6 @@ class SEINEGuidanceInterval(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, model, start_percent: float, end_percent: float) -> io.NodeOutput:
         return io.NodeOutput(guidance.in_interval(model, start_percent, end_percent))

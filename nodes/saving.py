@@ -4,6 +4,7 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter.gif import save_gif
+from .checked import checked
 
 
 class SEINESaveGIF(io.ComfyNode):
@@ -44,5 +45,6 @@ class SEINESaveGIF(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, images: torch.Tensor, filename_prefix: str, fps: float, dither: bool) -> io.NodeOutput:
         return io.NodeOutput(ui=save_gif(images, fps, filename_prefix, dither))

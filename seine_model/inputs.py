@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,15 +12,55 @@ from torch import Tensor
 LATENT_CHANNELS = 4
 LONGEST_NAME = 200
 """Bytes: file systems take 255, of which a number and an ending need some."""
+MOST_LISTED = 12
+"""Options that a message names."""
 LEAST, MOST = -0.5, 1.5
 """Of an image's values, which are 0 to 1: resizing and decoding may overshoot a little."""
 
 
 def check_number(value: Any, name: str, low: float, high: float = math.inf) -> None:
     """Raises ValueError for what is no number from `low` to `high`, NaN and infinity above all."""
-    if not isinstance(value, int | float) or not low <= value <= high or math.isinf(value):
+    if not isinstance(value, int | float) or not low <= value <= high or value == math.inf:
         upper = f" to {high:g}" if high < math.inf else " or more"
-        raise ValueError(f"{name}: it is {value!r}; give a number from {low:g}{upper}")
+        raise ValueError(f"{name}: it is {value!r:.60}; give a number from {low:g}{upper}")
+
+
+def whole_number(value: Any, name: str, low: int, high: int) -> int:
+    """The number as int, which may come as 16.0. Raises ValueError for what is no whole number from `low` to `high`."""
+    # The comparison comes first: it keeps NaN and infinity from int().
+    if not isinstance(value, int | float) or not low <= value <= high or value != int(value):
+        raise ValueError(f"{name}: it is {value!r:.60}; give a whole number from {low} to {high}")
+    return int(value)
+
+
+def check_choice(value: Any, name: str, options: Sequence[str]) -> None:
+    """Raises ValueError for what is none of the options."""
+    if not isinstance(value, str) or value not in options:
+        which = f"one of {', '.join(options)}" if len(options) <= MOST_LISTED else "one from the node's list"
+        raise ValueError(f"{name}: there is no {value!r:.60}: choose {which}")
+
+
+def check_text(value: Any, name: str) -> None:
+    """Raises ValueError for what is no text, or holds half a character (a lone surrogate)."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: it is no text but {value!r:.60}: wire in a text, or write one")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{name}: there is half a character in it, which nothing can read: write it anew")
+
+
+def check_switch(value: Any, name: str) -> None:
+    """Raises ValueError for what is neither true nor false (1 and 0 are)."""
+    if not isinstance(value, int) or value not in (0, 1):
+        raise ValueError(f"{name}: it is {value!r:.60}; give true or false")
+
+
+def check_latent(latent: Any, name: str) -> None:
+    """Raises ValueError for what is no LATENT; its samples are for `check_latents`."""
+    if not isinstance(latent, Mapping) or "samples" not in latent:
+        raise ValueError(
+            f"{name}: there is no latent in it ({type(latent).__name__}): wire in that of a SEINE sampler, SEINE Image "
+            "to Video or VAE Encode"
+        )
 
 
 def check_latents(samples: Tensor, name: str, advice: str) -> None:
@@ -65,7 +105,7 @@ def check_images(images: Tensor, name: str) -> None:
         )
 
 
-def check_mask(mask: Tensor, name: str) -> None:
+def check_mask(mask: Any, name: str) -> None:
     """Raises ValueError for what is no MASK ``[frames, H, W]`` or ``[H, W]``, has no pixel, or is not finite."""
     if not isinstance(mask, Tensor) or mask.ndim < 2 or not mask.numel():
         shape = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
@@ -92,13 +132,24 @@ def check_audio(audio: Any, name: str) -> None:
 
 def check_conditioning(conditioning: Any, name: str) -> None:
     """Raises ValueError for CONDITIONING without a prompt, or whose embedding is not finite."""
+    source = "wire in CLIP Text Encode or SEINE Image to Video"
     if not isinstance(conditioning, list | tuple) or not conditioning:
-        raise ValueError(f"{name}: there is no prompt in it: wire in CLIP Text Encode or SEINE Image to Video")
-    for embedding, _ in conditioning:
-        if isinstance(embedding, Tensor):
-            check_finite(
-                embedding, f"{name}: the prompt", ": encode it again, with --fp32-text-enc if that happens again"
-            )
+        raise ValueError(f"{name}: there is no prompt in it: {source}")
+    for part in conditioning:
+        pair = isinstance(part, list | tuple) and len(part) == 2
+        if not pair or not isinstance(part[0], Tensor) or not isinstance(part[1], Mapping):
+            raise ValueError(f"{name}: it holds something that is no prompt: {source}")
+        check_embedding(part[0], name)
+
+
+def check_embedding(embedding: Tensor, name: str) -> None:
+    """Raises ValueError for a prompt's embedding that is not ``[n, tokens, width]`` or not finite."""
+    if embedding.ndim != 3 or not embedding.numel() or not embedding.is_floating_point():
+        raise ValueError(
+            f"{name}: expected a prompt of [n, tokens, width], got {list(embedding.shape)} of {embedding.dtype}: wire "
+            "in CLIP Text Encode"
+        )
+    check_finite(embedding, f"{name}: the prompt", ": encode it again, with --fp32-text-enc if that happens again")
 
 
 def check_file_prefix(prefix: Any, name: str) -> None:

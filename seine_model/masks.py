@@ -41,7 +41,10 @@ def frame_mask(spec: str, frames: int) -> Tensor:
         return mask
     for index in parse_indices(spec):
         if not -frames <= index < frames:
-            raise ValueError(f"keyframe index {index} is outside the clip: its frames are 0 to {frames - 1}")
+            raise ValueError(
+                f"keyframe index {index} is outside the clip: its frames are 0 to {frames - 1}; change indices, "
+                "or raise frames"
+            )
         mask[index] = 0
     return mask
 
@@ -54,7 +57,10 @@ def parse_indices(text: str) -> list[int]:
     except ValueError:
         indices = []
     if not indices:
-        raise ValueError(f"frame indices must be whole numbers separated by commas, such as 0, 7, 15; got {text!r}")
+        raise ValueError(
+            f"frame indices must be whole numbers separated by commas, such as 0, 7, 15; got {text!r:.60}: write "
+            "them so"
+        )
     return indices
 
 
@@ -87,5 +93,6 @@ def assign_keyframes(mask: Tensor, images: int) -> list[int]:
         )
     runs = "" if len(kept) == 1 else " (or 1 for a single run at one end, 2 for runs at both ends)"
     raise ValueError(
-        f"the mask keeps {len(kept)} frames, so it wants {len(kept)} keyframe images{runs}; {given} wired in"
+        f"the mask keeps {len(kept)} frames, so it wants {len(kept)} keyframe images{runs}; {given} wired in: "
+        "give as many, or choose another mask"
     )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...seine_model.inputs import check_images
 from ...seine_model.preprocessing import prepare_keyframes
 from ...seine_model.story import TRANSITION, gap_of, parse_story
 from ...seine_model.windows import plan
@@ -36,8 +37,7 @@ def sample_story(
     A shot depends on its own picture and prompt alone, a transition on its prompt and the shots beside it. Raises
     ValueError for a script that cannot be told, see `parse_story` and `plan`.
     """
-    if clip is None:
-        raise ValueError("clip: the loader gave none: take the CLIP of Load SEINE Checkpoint")
+    check_images(images, "images")
     segments = parse_story(script, fps, len(images))
     gaps = [gap_of(segments, index) for index in range(len(segments))]
     windows = sum(len(plan(*gap, settings.window, settings.overlap)) for gap in gaps if gap[1])

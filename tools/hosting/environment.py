@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "requests", "tqdm"),
     "torch": TORCH,
     "training": ("transformers", "safetensors", "matplotlib"),
-    "tests": ("pytest", "pytest-xdist", "ruff", "safetensors", "kornia"),
+    "tests": ("pytest", "pytest-xdist", "hypothesis", "ruff", "safetensors", "kornia"),
     "browser": ("playwright",),
 }
 MINIMUM_PYTHON = (3, 10)
