@@ -197,6 +197,9 @@ ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = 
     "SEINEDecodeToVideo": _to_video,
     "SEINEGuidanceInterval": _fixed(model=["model", 0], start_percent=0.1, end_percent=0.7),
     "SEINEPromptTravel": _travel,
+    "SEINEModelMerge": _fixed(
+        model1=["model", 0], model2=["model", 0], input=0.5, middle=1.0, output=0.0, temporal=0.1
+    ),
     "KSampler": lambda *given: _sampled(*given) | {"denoise": 0.5},  # with 0 it hands on what it was given
     "SamplerCustom": _sampler_custom,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -44,6 +46,9 @@ class GraphJudge:
     def __call__(self, graph: Graph) -> Outcome:
         _forget_peak(self.server.process.pid)
         outcome = self._run(graph)
+        if outcome[0] == "wrong" and self.server.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # one that is about to end
+                self.server.process.wait(1)
         if self.server.process is None or self.server.process.poll() is not None:
             self._restart()
             return outcome
