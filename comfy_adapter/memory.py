@@ -48,7 +48,7 @@ def without_tiles(vae: Any) -> Any:
 
 
 def _no_tiles(*given: Any, **options: Any) -> None:
-    raise OutOfMemory("vae: whole images do not fit into memory: decode fewer at a time, or in tiles")
+    raise OutOfMemory("vae: whole images do not fit into memory: use fewer at a time, or tiles")
 
 
 def make_room(what_next: str) -> None:

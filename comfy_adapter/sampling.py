@@ -67,7 +67,9 @@ def seine_sigmas(model: Any, steps: int, denoise: float = 1.0) -> Tensor:
         )
     sampling = schedule_of(model)
     if total > len(sampling.sigmas):
-        raise ValueError(f"steps: {total} steps over the whole schedule, but it has only {len(sampling.sigmas)}")
+        raise ValueError(
+            f"steps: {total} steps over the whole schedule, but it has only {len(sampling.sigmas)}: lower it"
+        )
     sigmas = sampling.sigmas[respaced_timesteps(total, len(sampling.sigmas)).to(sampling.sigmas.device)]
     return torch.cat((sigmas, sigmas.new_zeros(1))).cpu()[-(steps + 1) :]
 
@@ -206,7 +208,8 @@ def _keep_from_latent(model: Any, conditioning: list, samples: Tensor, mask: Ten
     """CONDITIONING that keeps frames of the latent itself: of each clip, where it holds several."""
     frames, rows = frame_values(mask), len(samples)
     if len(frames) == 1:  # one mask is for all frames
-        frames = frames.expand(conditioning[0][1].get(FRAMES, rows))
+        carried = conditioning[0][1].get(FRAMES)
+        frames = frames.expand(carried if isinstance(carried, int) and carried > 0 else rows)
     if rows % len(frames):
         raise ValueError(
             f"mask: it has {len(frames)} frames, the latent has {rows}. Set frames of SEINE Mask Builder to the "

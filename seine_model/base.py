@@ -28,7 +28,7 @@ def read_base(base: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     base = Path(base)
     try:
         if not base.exists():
-            raise CheckpointError(f"base {base}: there is no such file or folder")
+            raise CheckpointError(f"base {base}: there is no such file or folder: choose another")
         if not base.is_dir():
             return read_checkpoint(base)
         return _read_folder(base)
@@ -119,8 +119,8 @@ def text_encoder_weights(state_dict: Mapping[str, Tensor], name: str, width: int
     given = expected["text_model.final_layer_norm.weight"][0]
     if given != width:
         raise CheckpointError(
-            f"{name}: its text encoder is {given} wide, this SEINE model reads {width}. The published model needs "
-            "that of Stable Diffusion 1.4 or 1.5 (768), not of SD 2 or SDXL."
+            f"{name}: its text encoder is {given} wide, this SEINE model reads {width}. Choose Stable "
+            "Diffusion 1.4 or 1.5 for the published model (768), not SD 2 or SDXL."
         )
     wrong = shape_problems(found, expected)
     if wrong:

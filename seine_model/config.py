@@ -62,22 +62,24 @@ class SeineConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.block_out_channels, (list, tuple)) or len(self.block_out_channels) != _LEVELS:
-            raise ValueError(f"block_out_channels needs {_LEVELS} widths, got {_shown(self.block_out_channels)}")
+            raise ValueError(f"block_out_channels: give {_LEVELS} widths, not {_shown(self.block_out_channels)}")
         object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
         for field in fields(self):
             values, most = getattr(self, field.name), _LARGEST[field.name]
             for value in values if isinstance(values, tuple) else (values,):
                 if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                    raise ValueError(f"{field.name} must be made of positive integers, got {_shown(values)}")
+                    raise ValueError(f"{field.name}: give positive integers, not {_shown(values)}")
                 if value > most:
-                    raise ValueError(f"{field.name} can be {most} at most, got {_shown(values)}")
+                    raise ValueError(f"{field.name}: give {most} at most, not {_shown(values)}")
         for width in self.block_out_channels:
             if width % self.norm_num_groups:
-                raise ValueError(f"width {width} is not divisible into {self.norm_num_groups} norm groups")
+                raise ValueError(
+                    f"block_out_channels: {width} is not divisible into {self.norm_num_groups} norm groups: change it"
+                )
             if width % self.attention_head_dim or width // self.attention_head_dim < ROTARY_DIM:
                 raise ValueError(
-                    f"width {width} with {self.attention_head_dim} heads: each head needs the same whole number of "
-                    f"dimensions, at least {ROTARY_DIM}"
+                    f"block_out_channels: {width} with {self.attention_head_dim} heads: give each head the same whole "
+                    f"number of dimensions, at least {ROTARY_DIM}"
                 )
 
     @classmethod
@@ -87,11 +89,11 @@ class SeineConfig:
         Raises ValueError for an option that would make a different network than SEINE.
         """
         if not isinstance(values, Mapping):
-            raise ValueError(f"it must be an object of names and values, got {_shown(values)}")
+            raise ValueError(f"seine_config: give an object of names and values, not {_shown(values)}")
         for key, expected in _ARCHITECTURE.items():
             value = values.get(key, expected)
             if (tuple(value) if isinstance(value, list) else value) != expected:
-                raise ValueError(f"{key} = {_shown(value)} is not SEINE's architecture (it has {expected!r})")
+                raise ValueError(f"{key} = {_shown(value)} is not SEINE's architecture: use {expected!r}")
         names = {field.name for field in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in names})
 

@@ -122,7 +122,7 @@ def _check_facts(facts: Mapping[str, str], name: str, width: int) -> None:
 
 def _check_target(target: Path, inputs: tuple[Path | None, ...], overwrite: bool) -> None:
     if target.suffix.lower() not in SAFETENSORS_SUFFIXES:
-        raise ValueError(f"{target}: the output must end in .safetensors, so that loaders know what it is")
+        raise ValueError(f"{target}: choose a name that ends in .safetensors, so that loaders know what it is")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent}: there is no such folder for the output; create it first")
     if target.is_dir():
@@ -197,11 +197,11 @@ def _verify(
     """Read the file back as a loader would, then compare every tensor with its source, bit by bit."""
     written, written_metadata = read_safetensors(path)
     if written_metadata != metadata or infer_config(written, written_metadata) != config:
-        raise OSError(f"{path.parent}: the output's metadata reads back differently; try another disk")
+        raise OSError(f"{path.parent}: the output's metadata reads back differently; choose another disk")
     check_state_dict(unet_state_dict(written), config)
     layout = {key: (value.shape, value.dtype) for key, value in written.items()}
     if layout != {key: (value.shape, stored_dtype(key, value, dtype)) for key, value in tensors.items()}:
-        raise OSError(f"{path.parent}: the output's list of tensors reads back differently; try another disk")
+        raise OSError(f"{path.parent}: the output's list of tensors reads back differently; choose another disk")
     del written
     done = 0
     for keys in _batches(tensors):
@@ -209,7 +209,7 @@ def _verify(
         with safe_open(path, framework="pt", device="cpu") as file:
             for key in keys:
                 if not torch.equal(_bytes(key, file.get_tensor(key), dtype), _bytes(key, tensors[key], dtype)):
-                    raise OSError(f"{path.parent}: {key} reads back with other values; try another disk")
+                    raise OSError(f"{path.parent}: {key} reads back with other values; choose another disk")
         done += len(keys)
         progress("verifying", done / len(tensors))
 

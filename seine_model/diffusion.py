@@ -37,14 +37,14 @@ def respaced_timesteps(steps: int | str, total: int = TIMESTEPS) -> Tensor:
         return _strided_timesteps(int(text[4:]), total)
     counts = [int(count) for count in text.split(",")]
     if min(counts) < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+        raise ValueError(f"steps: give at least 1, not {steps}")
     size, extra = divmod(total, len(counts))
     chosen: list[int] = []
     start = 0
     for section, count in enumerate(counts):
         length = size + (section < extra)
         if count > length:
-            raise ValueError(f"{count} steps do not fit into {length} timesteps")
+            raise ValueError(f"steps: {count} do not fit into {length} timesteps: lower it")
         stride = 1 if count == 1 else (length - 1) / (count - 1)
         position = 0.0
         for _ in range(count):
@@ -59,7 +59,7 @@ def _strided_timesteps(count: int, total: int) -> Tensor:
         timesteps = range(0, total, stride)
         if len(timesteps) == count:
             return torch.tensor(timesteps[::-1], dtype=torch.int64)
-    raise ValueError(f"no whole stride gives {count} of {total} timesteps")
+    raise ValueError(f"steps: no whole stride gives {count} of {total} timesteps: change it")
 
 
 class Schedule:
@@ -69,7 +69,7 @@ class Schedule:
         self.timesteps = timesteps.sort().values
         full = torch.cumprod(1 - linear_betas(), 0)
         if len(self.timesteps) == 0 or self.timesteps[0] < 0 or self.timesteps[-1] >= len(full):
-            raise ValueError(f"timesteps must be one or more of 0..{len(full) - 1}")
+            raise ValueError(f"timesteps: give one or more of 0..{len(full) - 1}")
         one = torch.ones(1, dtype=torch.float64)
         kept = full[self.timesteps.cpu()]
         self.betas = 1 - kept / torch.cat((one, kept[:-1]))
@@ -158,7 +158,7 @@ def ddim_sample(
 ) -> Tensor:
     """DDIM, deterministic at eta 0; arguments as for `ddpm_sample`. Raises ValueError for eta without noise."""
     if eta > 0 and noise is None:
-        raise ValueError("ddim_sample with eta > 0 needs noise")
+        raise ValueError("noise: give it where eta is above 0")
     schedule = Schedule(timesteps)
     x = _at_least_float32(x)
     for step, i, t in _steps(schedule, x):

@@ -66,7 +66,7 @@ def refuse_other_files(path: Path) -> list[str]:
         with open(path, "rb") as file:
             return _refuse_content(path, file, found.st_size)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CheckpointError(f"{path}: there is no such file") from error
+        raise CheckpointError(f"{path}: there is no such file: choose another") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise CheckpointError(

@@ -14,6 +14,10 @@ LONGEST_NAME = 200
 """Bytes: file systems take 255, of which a number and an ending need some."""
 MOST_LISTED = 12
 """Options that a message names."""
+SOUND_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+"""Samples per second that AAC has, in which the host writes the sound of a video."""
+SOUND_CHANNELS = (1, 2, 6)
+"""Mono, stereo and 5.1: what the host tells its encoder."""
 LEAST, MOST = -0.5, 1.5
 """Of an image's values, which are 0 to 1: resizing and decoding may overshoot a little."""
 
@@ -116,7 +120,7 @@ def check_mask(mask: Any, name: str) -> None:
 
 
 def check_audio(audio: Any, name: str) -> None:
-    """Raises ValueError for what is no AUDIO: waveform ``[1, channels, samples]`` of finite values, and its rate."""
+    """Raises ValueError for what is no AUDIO ``[1, channels, samples]`` that a video can hold."""
     audio = audio if isinstance(audio, Mapping) else {}
     waveform, rate = audio.get("waveform"), audio.get("sample_rate")
     whole = isinstance(waveform, Tensor) and waveform.ndim == 3 and waveform.numel() and waveform.is_floating_point()
@@ -125,8 +129,10 @@ def check_audio(audio: Any, name: str) -> None:
         raise ValueError(
             f"{name}: expected one sound [1, channels, samples], got {shape}: use Load Audio, or unplug it"
         )
-    if not isinstance(rate, int | float) or not 1 <= rate < math.inf:
-        raise ValueError(f"{name}: its sample rate is {rate!r}: use Load Audio, or unplug it")
+    if waveform.shape[1] not in SOUND_CHANNELS:
+        raise ValueError(f"{name}: it has {waveform.shape[1]} channels: make it mono or stereo, or unplug it")
+    if not isinstance(rate, int | float) or rate not in SOUND_RATES:
+        raise ValueError(f"{name}: its sample rate is {rate!r:.60}: bring it to 44100 or 48000, or unplug it")
     check_finite(waveform, f"{name}: the sound", ": make it anew, or unplug it")
 
 

@@ -24,7 +24,7 @@ def frame_mask(spec: str, frames: int) -> Tensor:
     Raises ValueError for a clip without frames, more kept frames than there are, or an index outside the clip.
     """
     if frames < 1:
-        raise ValueError(f"frames is {frames}: a clip needs at least 1 frame")
+        raise ValueError(f"frames is {frames}: raise it to at least 1")
     mask = torch.ones(frames)
     if spec == "all":
         return mask

@@ -42,7 +42,7 @@ def parse_prompt_travel(script: str, frames: int) -> list[PromptAt]:
             )
         frame %= frames
         if frame in found:
-            raise ValueError(f"prompts, line {number}: frame {frame} has a prompt already: remove one of them")
+            raise ValueError(f"prompts, line {number}: frame {frame} has a prompt already: drop one of them")
         found[frame] = PromptAt(frame, prompt)
     if not found:
         raise ValueError('prompts: there is none; write one for each line, such as "0: a red ball"')

@@ -68,7 +68,7 @@ def parse_story(script: str, fps: float, pictures: int) -> list[Segment]:
     if shots != pictures:
         raise ValueError(
             f"story: it has {shots} shot{'s' * (shots != 1)}, each of which begins with an image; {pictures} "
-            f"image{'s are' if pictures != 1 else ' is'} wired in"
+            f"image{'s are' if pictures != 1 else ' is'} wired in: give one for each"
         )
     return segments
 

@@ -161,13 +161,13 @@ class SeineUNet3D(nn.Module):
 
 def _check_shapes(config: SeineConfig, sample: Tensor, timestep: Tensor, context: Tensor) -> tuple[int, int]:
     if sample.ndim != 5 or sample.shape[1] != config.in_channels:
-        raise ValueError(f"sample must be [videos, {config.in_channels}, frames, h, w], got {list(sample.shape)}")
+        raise ValueError(f"sample: give [videos, {config.in_channels}, frames, h, w], not {list(sample.shape)}")
     videos = sample.shape[0]
     if timestep.shape != (videos,):
-        raise ValueError(f"timestep must be [{videos}], one per video, got {list(timestep.shape)}")
+        raise ValueError(f"timestep: give [{videos}], one per video, not {list(timestep.shape)}")
     if context.ndim != 3 or context.shape[0] != videos or context.shape[-1] != config.cross_attention_dim:
         raise ValueError(
-            f"context must be [{videos}, tokens, {config.cross_attention_dim}], got {list(context.shape)}: "
-            "is this text encoder the one of Stable Diffusion 1.x?"
+            f"context: give [{videos}, tokens, {config.cross_attention_dim}], not {list(context.shape)}: use the text "
+            "encoder of the model (that of Stable Diffusion 1.x, for the published one)"
         )
     return videos, sample.shape[2]

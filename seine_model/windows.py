@@ -33,7 +33,7 @@ def plan(before: int, gap: int, after: int, window: int, overlap: int) -> list[W
     first window is text to video. Raises ValueError for a gap of no frames or windows that would contribute nothing.
     """
     if gap < 1:
-        raise ValueError(f"there are {gap} frames to generate: it must be at least 1")
+        raise ValueError(f"frames: {gap} to generate: give at least 1")
     ends = 2 if before and after else 1
     if overlap < 1 or ends * overlap >= window:
         both = "at both ends " if ends == 2 else ""

@@ -23,7 +23,7 @@ def test_dict_round_trip_ignores_what_is_not_architecture():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"block_out_channels": [320, 640, 1280]}, "needs 4 widths"),
+        ({"block_out_channels": [320, 640, 1280]}, "give 4 widths"),
         ({"attention_head_dim": 16}, "at least 32"),
         ({"attention_head_dim": 7}, "320"),
         ({"norm_num_groups": 48}, "norm groups"),

@@ -46,7 +46,7 @@ def test_a_configuration_is_bounded_before_anything_is_built(name, value):
 
 @pytest.mark.parametrize("value", [[], None, 3, "text"])
 def test_a_configuration_that_is_no_object(value):
-    with pytest.raises(ValueError, match="must be an object"):
+    with pytest.raises(ValueError, match="give an object"):
         SeineConfig.from_dict(value)
 
 

@@ -17,6 +17,7 @@ from seine_model.inputs import (
 
 NAN, INF = math.nan, math.inf
 GOOD_IMAGES, GOOD_LATENTS = torch.rand(2, 8, 8, 3), torch.randn(2, 4, 3, 3)
+SOUND = {"waveform": torch.zeros(1, 2, 9), "sample_rate": 44100}
 PROMPT = torch.randn(1, 77, 64)
 
 
@@ -53,6 +54,8 @@ BAD = {
     "no sound": (check_audio, ({}, "audio"), "use Load Audio"),
     "several sounds": (check_audio, ({"waveform": torch.zeros(2, 1, 9), "sample_rate": 8000}, "audio"), "[2, 1, 9]"),
     "sound without a rate": (check_audio, ({"waveform": torch.zeros(1, 1, 9)}, "audio"), "sample rate is None"),
+    "sound that no video has": (check_audio, (SOUND | {"sample_rate": 1}, "audio"), "bring it to 44100"),
+    "sound of three channels": (check_audio, (SOUND | {"waveform": torch.zeros(1, 3, 9)}, "audio"), "mono or stereo"),
     "no prompt": (check_conditioning, ([], "positive"), "wire in CLIP Text Encode"),
     "nothing for a prompt": (check_conditioning, (None, "positive"), "wire in CLIP Text Encode"),
     "a prompt that is not a number": (check_conditioning, ([[broken(PROMPT, NAN), {}]], "negative"), "encode it again"),

@@ -21,7 +21,7 @@ def test_other_masks():
 @pytest.mark.parametrize(
     ("spec", "frames", "message"),
     [
-        ("first1", 0, "at least 1 frame"),
+        ("first1", 0, "at least 1"),
         ("first17", 16, "keeps 17 frames"),
         ("onelast9", 16, "keeps 18 frames"),
         ("first0", 16, "choose from 1"),

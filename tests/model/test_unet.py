@@ -131,9 +131,9 @@ def test_gradients_flow():
 @pytest.mark.parametrize(
     ("sample", "timestep", "context", "message"),
     [
-        ((1, 4, 2, 8, 8), (1,), (1, 77, 32), "sample must be"),
-        ((1, 9, 8, 8), (1,), (1, 77, 32), "sample must be"),
-        ((2, 9, 2, 8, 8), (1,), (2, 77, 32), "timestep must be"),
+        ((1, 4, 2, 8, 8), (1,), (1, 77, 32), "sample: give"),
+        ((1, 9, 8, 8), (1,), (1, 77, 32), "sample: give"),
+        ((2, 9, 2, 8, 8), (1,), (2, 77, 32), "timestep: give"),
         ((1, 9, 2, 8, 8), (1,), (1, 77, 768), "Stable Diffusion 1.x"),
     ],
 )

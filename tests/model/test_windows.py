@@ -64,7 +64,7 @@ def test_without_anything_known_the_first_window_is_free():
 
 
 def test_impossible_plans_are_refused():
-    with pytest.raises(ValueError, match="0 frames to generate"):
+    with pytest.raises(ValueError, match="0 to generate"):
         plan(1, 0, 0, 16, 3)
     with pytest.raises(ValueError, match="overlap of 16 frames leaves nothing.*from 1 to 15"):
         plan(16, 5, 0, 16, 16)
