@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import comfy.sample
@@ -228,13 +229,11 @@ def mask_from_latent(fixture: Fixture) -> dict[str, float]:
     gray = torch.tensor(fixture.model.model.gray_latent).view(1, 4, 1, 1) / 0.18215
     kept = torch.where(fixture.mask.view(-1, 1, 1, 1) < 0.5, fixture.latents, gray)
     through_conditioning = fixture.sample(conds=fixture.conditioned(latents=kept))
-    latent = {"samples": fixture.latents}
+    own = {"latent": {"samples": fixture.latents}, "mask": mask}
     return {
-        "difference": difference(through_conditioning, fixture.sample(latent=latent, conds=fixture.prompts, mask=mask)),
-        "overrides conditioning": difference(through_conditioning, fixture.sample(latent=latent, mask=mask)),
-        "half denoised": difference(
-            through_conditioning, fixture.sample(latent=latent, conds=fixture.prompts, mask=mask, denoise=0.5)
-        ),
+        "difference": difference(through_conditioning, fixture.sample(**own, conds=fixture.prompts)),
+        "overrides conditioning": difference(through_conditioning, fixture.sample(**own)),
+        "half denoised": difference(through_conditioning, fixture.sample(**own, conds=fixture.prompts, denoise=0.5)),
     }
 
 
@@ -261,9 +260,6 @@ def errors(fixture: Fixture) -> dict[str, str]:
     euler = comfy.samplers.sampler_object("euler")
     sigmas = sampling.seine_sigmas(fixture.model, 3)
 
-    class Foreign:
-        model = object()
-
     foreign, longer = (
         keyframes.attach(fixture.prompts[1], torch.ones(len(gray)), gray)
         for gray in (fixture.latents, fixture.latents.repeat(2, 1, 1, 1))
@@ -288,7 +284,7 @@ def errors(fixture: Fixture) -> dict[str, str]:
         "frames of conditioning": message(lambda: fixture.sample(latent=short)),
         "frames of mask": message(lambda: fixture.sample(latent=short, conds=fixture.prompts, mask=mask)),
         "partial mask": message(lambda: fixture.sample(conds=fixture.prompts, mask=partly)),
-        "other model": message(lambda: fixture.sample(model=Foreign())),
+        "other model": message(lambda: fixture.sample(model=SimpleNamespace(model=object()))),
         "one step": message(lambda: fixture.sample(steps=1)),
         "five-dimensional latent": message(lambda: fixture.sample(latent={"samples": torch.zeros(1, 4, 8, 8, 8)})),
     }
