@@ -13,10 +13,17 @@ from ..comfy_adapter.parts import check_clip, check_vae
 from ..comfy_adapter.sampling import require_seine
 from ..seine_model import inputs
 
+
+
+class FileName(io.Combo.Input):
+    """A list of files, which may have changed since the node was listed: whether one is there, its loader says."""
+
+
 _CHECKS: dict[type, Callable[[Any, Any], Any]] = {
     io.Int.Input: lambda value, of: inputs.whole_number(value, of.id, of.min, of.max),
     io.Float.Input: lambda value, of: inputs.check_number(value, of.id, of.min, of.max),
     io.Combo.Input: lambda value, of: inputs.check_choice(value, of.id, of.options),
+    FileName: lambda value, of: inputs.check_text(value, of.id),
     io.String.Input: lambda value, of: inputs.check_text(value, of.id),
     io.Boolean.Input: lambda value, of: inputs.check_switch(value, of.id),
     io.Latent.Input: lambda value, of: inputs.check_latent(value, of.id),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter import files, loading
-from .checked import checked
+from .checked import FileName, checked
 
 _MODEL_NAME_TOOLTIP = (
     "The SEINE checkpoint: the published seine.pt or a .safetensors conversion, in models/seine (also found in "
@@ -31,7 +31,7 @@ class SEINEModelLoader(io.ComfyNode):
             description="Load SEINE's video UNet alone, for use with a CLIP and VAE loaded elsewhere.",
             search_aliases=["seine", "load video model", "image to video", "transition"],
             inputs=[
-                io.Combo.Input("model_name", options=files.model_names(), tooltip=_MODEL_NAME_TOOLTIP),
+                FileName("model_name", options=files.model_names(), tooltip=_MODEL_NAME_TOOLTIP),
                 _weight_dtype_input(),
             ],
             outputs=[io.Model.Output(tooltip="SEINE, for any sampler.")],
@@ -60,8 +60,8 @@ class SEINECheckpointLoader(io.ComfyNode):
             ),
             search_aliases=["seine", "load checkpoint", "image to video", "transition", "text to video"],
             inputs=[
-                io.Combo.Input("model_name", options=files.model_names(), tooltip=_MODEL_NAME_TOOLTIP),
-                io.Combo.Input(
+                FileName("model_name", options=files.model_names(), tooltip=_MODEL_NAME_TOOLTIP),
+                FileName(
                     "base_name",
                     options=files.base_names(),
                     default=files.BUNDLED,

@@ -52,6 +52,8 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, seine):
 STOPPED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
+# What a shell starts in the background ignores it, and so does what that starts in turn.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from seine_model import conversion
 from tools.convert_checkpoint import main
 write, where = conversion._write, sys.argv[2]
