@@ -14,7 +14,6 @@ from ..comfy_adapter.sampling import require_seine
 from ..seine_model import inputs
 
 
-
 class FileName(io.Combo.Input):
     """A list of files, which may have changed since the node was listed: whether one is there, its loader says."""
 
