@@ -44,6 +44,7 @@ from ..seine_model.facts import (
 from ..seine_model.reading import check_values, listed, unusable_values
 from .control import prepare_controls
 from .files import embeddings_folders
+from .loras import prepare_loras
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
 from .run_checks import prepare_run_checks
@@ -163,6 +164,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
         model.to(offload_device)
     model.load_model_weights(weights, "", assign=patcher.is_dynamic())
     prepare_controls(patcher)
+    prepare_loras(patcher)
     prepare_run_checks(patcher)
     patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
     return patcher

@@ -14,13 +14,13 @@ PARTS = ("input", "middle", "output", "temporal")
 
 
 def part_of(key: str) -> str:
-    """Which of PARTS a weight of the UNet belongs to. Attention over frames is one of its own, wherever it lies."""
+    """Which of PARTS a weight of the UNet, by the host's name, belongs to. Attention over frames is one of its own."""
     names = key.split(".")
     if any(name in _TEMPORAL for name in names):
         return "temporal"
-    if names[0] == "mid_block":
+    if names[0] == "middle_block":
         return "middle"
-    return "output" if names[0] in ("up_blocks", "conv_norm_out", "conv_out") else "input"
+    return "output" if names[0] in ("output_blocks", "out") else "input"
 
 
 def merge(model1: Any, model2: Any, shares: dict[str, float]) -> Any:

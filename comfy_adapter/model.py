@@ -17,6 +17,7 @@ from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from ..seine_model.facts import as_tensor
 from .control import check_control
 from .foreign_conditioning import check_foreign_conditioning
+from .host_names import HostNames, unet_layout
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
@@ -35,12 +36,18 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
     memory_usage_factor = 1.0
 
     def __init__(self, config: SeineConfig) -> None:
-        super().__init__({"config": config, "model_channels": config.block_out_channels[0]})
+        layout = unet_layout(config)
+        super().__init__({"config": config, "model_channels": config.block_out_channels[0], **layout})
+        self.names = HostNames(layout)
         self.facts: dict[str, str] = {}
         """What the file says of the model beside its weights, to be saved with them."""
 
+    def process_unet_state_dict(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.names.to_host(state_dict)
+
     def process_unet_state_dict_for_saving(self, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-        # Files hold plain tensors, and the shared rotary frequencies under each of their keys.
+        # Files hold the reference's names, plain tensors, and the shared rotary frequencies under each of their keys.
+        state_dict = self.names.to_reference(state_dict)
         plain = {key: value.clone() if key.endswith(ROTARY_KEY) else _plain(value) for key, value in state_dict.items()}
         # The host's savers know no metadata of ours.
         facts = {key: as_tensor(text) for key, text in self.facts.items()}

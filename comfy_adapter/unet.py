@@ -9,11 +9,12 @@ import comfy.cli_args
 import torch
 from comfy.ldm.modules.attention import attention_pytorch, attention_sub_quad, optimized_attention
 from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..seine_model.config import SeineConfig
 from ..seine_model.unet import SeineUNet3D
 from .hooks import HostHooks
+from .host_names import HostNames
 from .keyframes import LATENT_SCALE
 from .memory import OutOfMemory, make_room, ran_out
 
@@ -35,8 +36,11 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_opti
     return attention(q, k, v, heads, transformer_options=transformer_options or {})
 
 
-class HostUNet(SeineUNet3D):
-    """Frames arrive as batch rows: x ``[conds*videos*frames, 9, h, w]``; conditioning and timesteps per row."""
+class HostUNet(nn.Module):
+    """Frames arrive as batch rows: x ``[conds*videos*frames, 9, h, w]``; conditioning and timesteps per row.
+
+    Its layers are those of `network`, under the names of the host's UNets (`layout`, see `host_names`).
+    """
 
     def __init__(
         self,
@@ -45,8 +49,13 @@ class HostUNet(SeineUNet3D):
         dtype: torch.dtype | None = None,
         device: Any = None,
         operations: Any = None,
+        **layout: Any,
     ) -> None:
-        super().__init__(config, dtype=dtype, device=device, operations=operations, attention=host_attention)
+        super().__init__()
+        network = SeineUNet3D(config, dtype=dtype, device=device, operations=operations, attention=host_attention)
+        self.__dict__["network"] = network  # not as one of its modules, which would name every weight twice
+        HostNames(layout).show(network, self)
+        self.dtype = network.dtype
         self.model_channels = model_channels
         self.in_channels = config.in_channels  # as the host's UNets have it, for patches that read it
         self._too_large = math.inf
@@ -84,10 +93,10 @@ class HostUNet(SeineUNet3D):
         **kwargs: Any,
     ) -> Tensor:
         frames = num_video_frames or x.shape[0]
-        if context.shape[-1] != self.config.cross_attention_dim:
+        if context.shape[-1] != self.network.config.cross_attention_dim:
             raise ValueError(
                 f"The prompt's embedding is {context.shape[-1]} wide, this SEINE model reads "
-                f"{self.config.cross_attention_dim}: encode the prompt with the CLIP of its own checkpoint "
+                f"{self.network.config.cross_attention_dim}: encode the prompt with the CLIP of its own checkpoint "
                 "(Stable Diffusion 1.x for the published model, not SD 2 or SDXL)."
             )
         if not _whole_clips(x, timesteps, frames):
@@ -104,7 +113,7 @@ class HostUNet(SeineUNet3D):
                     x, timesteps, context, self.model_channels, control, transformer_options, prompt_per_frame
                 )
                 texts = context if prompt_per_frame else context[by_video]
-                return self.forward_frames(x, timesteps[by_video], texts, frames, hooks)
+                return self.network.forward_frames(x, timesteps[by_video], texts, frames, hooks)
             except Exception as error:
                 if not ran_out(error):
                     raise

@@ -24,6 +24,8 @@ INTERNAL = {
     "comfy_adapter/films/fingerprint.py": "caught in the same file: there is no fingerprint then",
 }
 """Files whose errors nobody reads, and why."""
+HOST = {"lora_name"}
+"""Inputs of the host's own nodes that show an error of ours."""
 LIBRARY = {"sample", "timestep", "timesteps", "context", "noise", "SEINE UNet", "base", "seine_config"}
 """Arguments of the network and its schedule, for those who use them without ComfyUI, and parts of a file."""
 CHECKS = {"check_latents", "check_finite"}
@@ -35,7 +37,7 @@ def input_names(root: Path = REPOSITORY) -> set[str]:
     nodes = json.loads((root / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
     settings = ast.parse((root / "seine_model" / "config.py").read_text(encoding="utf-8"))
     fields = {part.target.id for part in ast.walk(settings) if isinstance(part, ast.AnnAssign)}
-    return {name for node in nodes.values() for name in node["inputs"]} | fields | LIBRARY
+    return {name for node in nodes.values() for name in node["inputs"]} | fields | LIBRARY | HOST
 
 
 def text_of(message: ast.AST, known: dict[str, ast.AST]) -> str:

@@ -75,7 +75,7 @@ def main() -> dict[str, Any]:
     extended("after", 10, latent=latent, positive=negative)
     report["another prompt"] = taken()
     patched = model.clone()
-    key = next(key for key in patched.model_state_dict() if key.endswith("conv_in.weight"))
+    key = next(key for key in patched.model_state_dict() if key.endswith("input_blocks.0.0.weight"))
     patched.add_patches({key: (torch.ones_like(patched.model_state_dict()[key]).cpu(),)}, 0.1)
     results = [
         SEINEExtendVideo.execute(

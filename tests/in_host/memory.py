@@ -77,7 +77,7 @@ def sampled_in_pieces(model: Any, clip: Any) -> dict[str, Any]:
     latent = {"samples": torch.zeros(4, 4, 8, 8)}
     settings = {"seed": 1, "steps": 3, "cfg": 5.0, "sampler_name": "ddim", "scheduler": "seine"}
     whole = sampling.sample(model, positive, negative, latent, **settings)["samples"]
-    unet = model.model.diffusion_model
+    unet = model.model.diffusion_model.network
     real, tried = unet.forward_frames, []
 
     def limit(rows: int) -> None:

@@ -75,7 +75,7 @@ def main() -> dict[str, Any]:
         "temporal of two": difference((1, 1, 1, 0), "temporal"),
         "spatial of two": difference((0, 0, 0, 1), "two"),
         "parts": {
-            part: sum(merging.part_of(key.removeprefix(PREFIX)) == part for key in tensors if key.startswith(PREFIX))
+            part: sum(merging.part_of(key) == part for key in model.model.diffusion_model.state_dict())
             for part in merging.PARTS
         },
         "foreign": message(lambda: merging.merge(model, Foreign(), shares)),

@@ -83,13 +83,13 @@ def two_videos(fixture: Fixture) -> dict[str, float]:
 def guidance_halves(fixture: Fixture) -> dict[str, float]:
     """The host runs the halves of guidance apart where it estimates that both do not fit."""
     rows: list[int] = []
-    forward = fixture.model.model.diffusion_model.forward_frames
+    forward = fixture.model.model.diffusion_model.network.forward_frames
 
     def spy(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         rows.append(x.shape[0])
         return forward(x, *args, **kwargs)
 
-    fixture.model.model.diffusion_model.forward_frames = spy
+    fixture.model.model.diffusion_model.network.forward_frames = spy
     together = fixture.sample()
     batched = sorted(set(rows))
     rows.clear()
@@ -99,7 +99,7 @@ def guidance_halves(fixture: Fixture) -> dict[str, float]:
         apart = fixture.sample()
     finally:
         fixture.model.model.memory_required = estimate
-        fixture.model.model.diffusion_model.forward_frames = forward
+        fixture.model.model.diffusion_model.network.forward_frames = forward
     return {"difference": difference(together, apart), "batched rows": batched, "split rows": sorted(set(rows))}
 
 
@@ -107,7 +107,7 @@ def lora(fixture: Fixture) -> dict[str, float]:
     """A Stable Diffusion 1.x LoRA (linear and convolution layers) in kohya's names, on what SEINE shares with it."""
     weights = {}
     generator = torch.Generator().manual_seed(5)
-    for key, value in fixture.model.model.diffusion_model.state_dict().items():
+    for key, value in fixture.model.model.diffusion_model.network.state_dict().items():
         if key.endswith((".attn1.to_q.weight", ".attn2.to_v.weight", ".ff.net.2.weight", ".conv2.weight")):
             name = "lora_unet_" + key.removesuffix(".weight").replace(".", "_")
             ones = [1] * (value.ndim - 2)
@@ -208,7 +208,7 @@ def control(fixture: Fixture) -> dict[str, Any]:
             return h
 
     shapes = Shapes()
-    unet.forward_frames(x, t[:1], context[:1], FRAMES, shapes)
+    unet.network.forward_frames(x, t[:1], context[:1], FRAMES, shapes)
     plain = unet(x, t, context, num_video_frames=FRAMES)
 
     def with_residuals(scale: float) -> torch.Tensor:

@@ -20,7 +20,7 @@ def main() -> dict[str, Any]:
     samples, computes_in = {}, {}
     for name, dtype in loading.WEIGHT_DTYPES.items():
         model = loading.load_model(path, dtype)
-        model.model.diffusion_model.time_embedding.linear_1.register_forward_hook(
+        model.model.diffusion_model.network.time_embedding.linear_1.register_forward_hook(
             lambda _, inputs, out, name=name: computes_in.update({name: str(out.dtype)})
         )
         samples[name] = sampling.sample(model, *conds, {"samples": torch.zeros(FRAMES, 4, SIZE, SIZE)}, **settings)[

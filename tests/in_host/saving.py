@@ -23,7 +23,7 @@ def main(folder: str, channels_last: bool, loaded: bool) -> dict[str, Any]:
     model = loading.load_model(files.model_path("sample.safetensors"), torch.float32)
     generator = torch.Generator().manual_seed(5)
     lora, expected = {}, {}
-    for key, value in model.model.diffusion_model.state_dict().items():
+    for key, value in model.model.diffusion_model.network.state_dict().items():
         if key.endswith((".attn1.to_q.weight", ".conv2.weight", ".conv_shortcut.weight")):
             name = "lora_unet_" + key.removesuffix(".weight").replace(".", "_")
             ones = [1] * (value.ndim - 2)

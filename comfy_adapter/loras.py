@@ -1,0 +1,80 @@
+"""LoRAs that have nothing for SEINE are refused where they are loaded; the host says so in its log alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from comfy.patcher_extension import CallbacksMP
+from torch import Tensor
+
+_KEY = "seine_loras"
+_REMEDY = (
+    "SEINE takes LoRAs for Stable Diffusion 1.5 in every naming that ComfyUI knows for it. Not those for SDXL, SD 2 or "
+    "Flux, no motion LoRAs of AnimateDiff, no names that begin with base_model: choose another file, or bypass the node"
+)
+
+
+def prepare_loras(patcher: Any) -> None:
+    """Have a SEINE MODEL, and every copy of it, look at the LoRAs that are put on it."""
+    patcher.__class__ = _looking(type(patcher))
+    # A copy is of another class where the host no longer pages weights in.
+    patcher.add_callback_with_key(CallbacksMP.ON_CLONE, _KEY, _prepare_copy)
+
+
+def check_lora(patches: Mapping[Any, Any], weights: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for patches of which there are none, or of which most fit none of these weights."""
+    if not patches:
+        raise ValueError(f"lora_name: nothing in this file is for SEINE's network. {_REMEDY}")
+    sizes = {}
+    for key, patch in patches.items():
+        size = _size_of(patch) if isinstance(key, str) and key in weights else None
+        if size is not None:
+            sizes[key] = size
+    others = [key for key, size in sizes.items() if size != (len(weights[key]), weights[key].numel())]
+    if len(others) > len(sizes) // 2:
+        key = others[0]
+        rows, numbers = sizes[key]
+        raise ValueError(
+            f"lora_name: {len(others)} of {len(sizes)} weights in this file are for a network of other widths, as "
+            f"[{rows}, {numbers // rows}] for {list(weights[key].shape)}, {key}. {_REMEDY}"
+        )
+
+
+def _prepare_copy(patcher: Any, copy: Any) -> None:
+    copy.__class__ = _looking(type(copy))
+
+
+class _Looking:
+    """Before a patcher of the host's in the order of inheritance."""
+
+    def add_patches(self, patches: Mapping[Any, Any], *strengths: float, **named: float) -> list:
+        check_lora(patches, self.model.state_dict())
+        return super().add_patches(patches, *strengths, **named)
+
+    def add_hook_patches(self, hook: Any, patches: Mapping[Any, Any], *strengths: float, **named: float) -> list:
+        check_lora(patches, self.model.state_dict())
+        return super().add_hook_patches(hook, patches, *strengths, **named)
+
+
+@cache
+def _looking(patcher_class: type) -> type:
+    if issubclass(patcher_class, _Looking):
+        return patcher_class
+    return type(f"Seine{patcher_class.__name__}", (_Looking, patcher_class), {})
+
+
+def _size_of(patch: Any) -> tuple[int, int] | None:
+    """Rows and numbers of the weight that a patch is for; None where its kind does not tell."""
+    if isinstance(patch, tuple):
+        kind, values = patch if len(patch) == 2 else (None, ())
+        return (len(values[0]), values[0].numel()) if kind in ("diff", "set") and values[0].ndim else None
+    kind, values = getattr(patch, "name", None), getattr(patch, "weights", ())
+    if kind == "lora":
+        up, down, _, middle = values[:4]
+        kernel = 1 if middle is None else middle[0, 0].numel()
+        return len(up), len(up) * (down.numel() // len(down) if middle is None else down.shape[1] * kernel)
+    if kind == "loha" and values[5] is None:
+        return len(values[0]), len(values[0]) * values[1].shape[1]
+    return None
