@@ -58,6 +58,15 @@ def fit_to_latents(mask: Tensor, masked_latents: Tensor, size: torch.Size) -> tu
     return mask, masked_latents
 
 
+def check_no_keyframes(mask: Tensor | None) -> None:
+    """Raises ValueError for the mask of a clip that keeps frames, where the model cannot be told of them."""
+    if mask is not None:
+        raise ValueError(
+            "positive, negative: they carry keyframes, and this model (LaVie's base) makes clips of text alone: set "
+            "mode of SEINE Mask Builder to text to video, or load SEINE itself"
+        )
+
+
 def encode_gray(vae: Any, width: int, height: int) -> Tensor:
     """Latent ``[1, 4, h, w]`` of one mid-gray frame."""
     return encode_images(vae, torch.full((1, height, width, 3), MID_GRAY), "vae")

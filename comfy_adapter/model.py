@@ -18,7 +18,7 @@ from ..seine_model.facts import as_tensor
 from .control import check_control
 from .foreign_conditioning import check_foreign_conditioning
 from .host_names import HostNames, unet_layout
-from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
+from .keyframes import FRAMES, MASK, MASKED_LATENTS, check_no_keyframes, fit_to_latents
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
 from .unet import HostUNet
@@ -136,6 +136,7 @@ class SeineModel(comfy.model_base.BaseModel):
     ):
         super().__init__(model_config, comfy.model_base.ModelType.EPS, device=device, unet_model=HostUNet)
         self.gray_latent = tuple(gray_latent)
+        self.reads_keyframes: bool = model_config.unet_config["config"].reads_keyframes
         self.source = source
         if latent_rgb is not None:
             *factors, bias = latent_rgb
@@ -156,7 +157,23 @@ class SeineModel(comfy.model_base.BaseModel):
             )
         if kwargs.get("cross_attn") is not None:
             kwargs["cross_attn"] = prompt_rows(kwargs["cross_attn"], frames, rows // frames)
+        if not self.reads_keyframes:
+            check_no_keyframes(mask)
         clip = f"{frames} frames {'without' if mask is None else 'with'} keyframes"
+        conds = {
+            "num_video_frames": comfy.conds.CONDConstant(frames),
+            "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
+        }
+        if self.reads_keyframes:
+            keyframes = self._keyframes(mask, masked_latents, frames, noise, kwargs["device"])
+            conds = {"c_concat": KeyframeCond(keyframes, clip), **conds}
+        # Ours first: the host compares them in order and stops at the first that does not fit.
+        return conds | {key: value for key, value in super().extra_conds(**kwargs).items() if key not in conds}
+
+    def _keyframes(
+        self, mask: Tensor | None, masked_latents: Tensor | None, frames: int, noise: Tensor, device: Any
+    ) -> Tensor:
+        """Mask and masked latents of every row of `noise`, ``[rows, 5, h, w]``."""
         if masked_latents is None:
             gray = torch.tensor(self.gray_latent, dtype=torch.float32).view(1, -1, 1, 1)
             masked_latents = gray.expand(frames, -1, *noise.shape[-2:])
@@ -166,15 +183,8 @@ class SeineModel(comfy.model_base.BaseModel):
             mask = torch.ones(frames, 1, *noise.shape[-2:])
         mask, masked_latents = fit_to_latents(mask, masked_latents, noise.shape[-2:])
         # Of one clip, for all of them; or of each, where their kept frames are their own.
-        parts = [part.repeat(rows // len(part), 1, 1, 1) for part in (mask, masked_latents)]
-        concat = torch.cat(parts, dim=1).to(kwargs["device"])
-        conds = {
-            "c_concat": KeyframeCond(concat, clip),
-            "num_video_frames": comfy.conds.CONDConstant(frames),
-            "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
-        }
-        # Ours first: the host compares them in order and stops at the first that does not fit.
-        return conds | {key: value for key, value in super().extra_conds(**kwargs).items() if key not in conds}
+        parts = [part.repeat(len(noise) // len(part), 1, 1, 1) for part in (mask, masked_latents)]
+        return torch.cat(parts, dim=1).to(device)
 
     def resize_cond_for_context_window(self, cond_key, cond_value, window, x_in, device, retain_index_list=()):
         """Within a context window the clip is as long as the window (and its anchor frame, where the host adds one)."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..seine_model.inputs import check_embedding, check_finite, check_latents
 from .keyframes import FRAMES, MASK, MASKED_LATENTS
 from .shared_keyframes import share_keyframes
+from .vae_scale import warn_of_other_vae
 
 _KEY = "seine_run"
 LARGEST_SIGMA = 1e6
@@ -87,4 +88,5 @@ def _checked_run(
         for prompt in prompts or ():
             check_prompt(prompt, name)
     share_keyframes(guider.conds)
+    warn_of_other_vae(guider.model_patcher.model, guider.conds)
     return executor(noise, latents, sampler, sigmas, denoise_mask, *given, **options)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import SeineConfig
+from .config import KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS, SeineConfig
 from .facts import CONFIG_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY, config_of
 from .families import refuse_other_models
 from .file_kinds import SAFETENSORS_SUFFIXES, CheckpointError
@@ -39,7 +39,7 @@ VAE_PREFIX = "first_stage_model."
 ROTARY_KEY = "rotary_emb.freqs"
 """How the keys of the shared rotary frequencies end."""
 
-_CHANNELS = 9, 4
+_IN_CHANNELS, _OUT_CHANNELS = (KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS), 4
 _CONSTANT_ROUNDED = 2**-3 * 1.01, 2**-10 * 1.01
 """How far from the rotary frequencies, relatively or absolutely, their values in the coarsest format are."""
 
@@ -62,11 +62,11 @@ def infer_config(state_dict: Mapping[str, Tensor], metadata: Mapping[str, str] |
     """
     refuse_other_models(state_dict)
     config = config_of(metadata or {}) or _config_from_shapes(unet_state_dict(state_dict))
-    channels = config.in_channels, config.out_channels
-    if channels != _CHANNELS:
+    if config.in_channels not in _IN_CHANNELS or config.out_channels != _OUT_CHANNELS:
         raise CheckpointError(
-            f"SEINE UNet: this one reads {channels[0]} channels and gives {channels[1]}, SEINE reads {_CHANNELS[0]} "
-            f"and gives {_CHANNELS[1]}. Choose the published seine.pt or a conversion."
+            f"SEINE UNet: this one reads {config.in_channels} channels and gives {config.out_channels}, SEINE reads "
+            f"{KEYFRAME_CHANNELS} (LaVie's base model {TEXT_ONLY_CHANNELS}) and gives {_OUT_CHANNELS}. Choose the "
+            "published seine.pt or a conversion."
         )
     return config
 

@@ -9,6 +9,9 @@ from typing import Any
 ROTARY_DIM = 32
 """Leading dimensions of each temporal head that are rotated; a head cannot be narrower."""
 
+KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS = 9, 4
+"""What SEINE reads: noisy latents, mask, latents of kept frames; and what LaVie's base model does."""
+
 _LEVELS = 4
 _ARCHITECTURE = {
     "center_input_sample": False,
@@ -48,6 +51,9 @@ _LARGEST = {
 class SeineConfig:
     """Widths and depths of a SEINE UNet; the defaults are the published model (909 M parameters).
 
+    With 4 ``in_channels`` it is the UNet of LaVie's base model (arXiv 2309.15103), of which SEINE's was made: it reads
+    noisy latents alone, no mask and no kept frames.
+
     ``attention_head_dim`` is the **number** of heads, as in the reference. Raises ValueError where the values cannot
     form a network.
     """
@@ -81,6 +87,11 @@ class SeineConfig:
                     f"block_out_channels: {width} with {self.attention_head_dim} heads: give each head the same whole "
                     f"number of dimensions, at least {ROTARY_DIM}"
                 )
+
+    @property
+    def reads_keyframes(self) -> bool:
+        """Whether the network is told which frames are given, and what they show."""
+        return self.in_channels == KEYFRAME_CHANNELS
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SeineConfig:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from .config import KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS
 from .file_kinds import CheckpointError
 
-_NOISY_MASK_AND_KEPT = 9
 _SD1_CONTEXT = 768
 
 
@@ -57,18 +57,16 @@ def _other_model(state_dict: Mapping[str, Tensor]) -> str | None:
 
 
 def _relative(state_dict: Mapping[str, Tensor]) -> str | None:
-    """SEINE has the network of LaVie's base model; others were made of it too."""
+    """SEINE has the network of LaVie's base model, which is read too; others were made of it as well."""
     keys = list(state_dict)
     if any(".cross_attn_temp." in key or "_ip." in key or ".ip_" in key for key in keys):
         return "ShowMaker, the video model of Vlogger, which wants a reference picture"
     if any("distance_embedding." in key for key in keys):
         return "LaVie's interpolation model, which doubles the frames of a clip"
     first = state_dict.get("conv_in.weight", state_dict.get("model.diffusion_model.conv_in.weight"))
-    if first is None or first.ndim != 4 or first.shape[1] == _NOISY_MASK_AND_KEPT:
+    if first is None or first.ndim != 4 or first.shape[1] in (KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS):
         return None
-    if first.shape[1] == 4:
-        return "a text-to-video UNet such as LaVie's, which reads no keyframes"
     return (
-        f"another video model's UNet: it reads {first.shape[1]} channels, SEINE reads {_NOISY_MASK_AND_KEPT} (noisy "
+        f"another video model's UNet: it reads {first.shape[1]} channels, SEINE reads {KEYFRAME_CHANNELS} (noisy "
         "latents, mask, kept frames)"
     )
