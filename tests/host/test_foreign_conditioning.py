@@ -17,6 +17,10 @@ NODES = {
         "SEINE Image to Video",
     ),
     "ReferenceLatent": ({"conditioning": ["clip", 0], "latent": ["clip", 2]}, "SEINE Image to Video"),
+    "PiDConditioning": (
+        {"positive": ["clip", 0], "latent": ["clip", 2], "latent_format": "flux", "degrade_sigma": 0.0},
+        "SEINE Image to Video",
+    ),
     "FluxGuidance": ({"conditioning": ["clip", 0], "guidance": 3.5}, "cfg"),
 }
 
