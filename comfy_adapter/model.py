@@ -21,7 +21,7 @@ from .host_names import HostNames, unet_layout
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
-from .unet import HostUNet
+from .unet import ONE_CLIP_AT_A_TIME, HostUNet
 
 SD1_MID_GRAY = (0.8223, -0.6876, 0.6364, 0.1380)
 """Scaled latent of a mid-gray image under Stable Diffusion 1.x's VAE, the value the host's own inpainting uses."""
@@ -171,6 +171,7 @@ class SeineModel(comfy.model_base.BaseModel):
         conds = {
             "c_concat": KeyframeCond(concat, clip),
             "num_video_frames": comfy.conds.CONDConstant(frames),
+            "videos": comfy.conds.CONDConstant(rows // frames),
             "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
         }
         # Ours first: the host compares them in order and stops at the first that does not fit.
@@ -181,8 +182,6 @@ class SeineModel(comfy.model_base.BaseModel):
         if cond_key != "num_video_frames":
             return None
         if x_in.shape[0] != cond_value.cond:
-            raise ValueError(
-                "Context windows slide over one clip at a time: set batch_size of SEINE Image to Video to 1."
-            )
+            raise ValueError(ONE_CLIP_AT_A_TIME)
         anchor = getattr(window, "causal_anchor_index", None)
         return comfy.conds.CONDConstant(len(window.index_list) + (anchor is not None and anchor >= 0))

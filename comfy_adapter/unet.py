@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..seine_model.config import SeineConfig
 from ..seine_model.unet import SeineUNet3D
+from .control import WINDOW_OF_PACKS
 from .hooks import HostHooks
 from .host_names import HostNames
 from .keyframes import LATENT_SCALE
@@ -25,6 +26,7 @@ TOO_LARGE = (
     "Out of memory for one clip of {frames} frames of {width}x{height}: lower width and height or frames (Context "
     "Windows sample long clips in parts), load the model with weight_dtype fp8, or close other programs."
 )
+ONE_CLIP_AT_A_TIME = "Context windows slide over one clip at a time: set batch_size of SEINE Image to Video to 1."
 
 
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict | None = None) -> Tensor:
@@ -90,9 +92,13 @@ class HostUNet(nn.Module):
         transformer_options: dict[str, Any],
         num_video_frames: int | None = None,
         prompt_per_frame: bool = False,
+        videos: int = 1,
         **kwargs: Any,
     ) -> Tensor:
         frames = num_video_frames or x.shape[0]
+        window = transformer_options.get(WINDOW_OF_PACKS)
+        if videos > 1 and window and window["sub_idxs"] is not None:
+            raise ValueError(ONE_CLIP_AT_A_TIME)
         if context.shape[-1] != self.network.config.cross_attention_dim:
             raise ValueError(
                 f"The prompt's embedding is {context.shape[-1]} wide, this SEINE model reads "

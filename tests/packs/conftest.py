@@ -9,8 +9,9 @@ import shutil
 import pytest
 
 from tests.graphs import latents
-from tests.packs.packs import PACKS, folder_of, small
+from tests.packs.packs import DEEP, DEEP_MODEL, PACKS, folder_of, small
 from tools.hosting import environment
+from tools.hosting.sample_bundle import sample_bundle
 from tools.hosting.server import REPOSITORY, ComfyServer
 
 REQUIREMENTS = REPOSITORY / "tests" / "packs" / "requirements.txt"
@@ -40,7 +41,8 @@ def packed(packed_host, sample_model, tmp_path_factory):
         for name, value in {"OFFLINE": "1", "AUTOINSTALL": "false", "CONFIG_DIR": str(base)}.items():
             changed.setenv(f"YOLO_{name}", value)
         arguments = ["--preview-method", "latent2rgb"]
-        with ComfyServer(packed_host, base, {"seine": [sample_model]}, arguments) as running:
+        deep = sample_bundle(tmp_path_factory.mktemp("deep") / DEEP_MODEL, DEEP)
+        with ComfyServer(packed_host, base, {"seine": [sample_model, deep]}, arguments) as running:
             yield running
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.graphs import Graph, clip, sampled
 from tools.hosting.model_files import SMALL_MODEL
+from tools.hosting.sample_bundle import SMALL
 
+DEEP_MODEL = "deep.safetensors"
+DEEP = replace(SMALL, layers_per_block=2)
+"""Made-up weights, narrow, of as many layers as Stable Diffusion 1.5 has, whose numbers packs know."""
 FOLDER = "SEINE_PACKS"
 PACKS = {
     "ComfyUI-AnimateDiff-Evolved": "ADE_UseEvolvedSampling",
