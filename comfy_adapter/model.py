@@ -21,7 +21,7 @@ from .host_names import HostNames, unet_layout
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
-from .unet import ONE_CLIP_AT_A_TIME, HostUNet
+from .unet import HostUNet
 
 SD1_MID_GRAY = (0.8223, -0.6876, 0.6364, 0.1380)
 """Scaled latent of a mid-gray image under Stable Diffusion 1.x's VAE, the value the host's own inpainting uses."""
@@ -181,7 +181,5 @@ class SeineModel(comfy.model_base.BaseModel):
         """Within a context window the clip is as long as the window (and its anchor frame, where the host adds one)."""
         if cond_key != "num_video_frames":
             return None
-        if x_in.shape[0] != cond_value.cond:
-            raise ValueError(ONE_CLIP_AT_A_TIME)
         anchor = getattr(window, "causal_anchor_index", None)
         return comfy.conds.CONDConstant(len(window.index_list) + (anchor is not None and anchor >= 0))

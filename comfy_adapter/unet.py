@@ -26,7 +26,6 @@ TOO_LARGE = (
     "Out of memory for one clip of {frames} frames of {width}x{height}: lower width and height or frames (Context "
     "Windows sample long clips in parts), load the model with weight_dtype fp8, or close other programs."
 )
-ONE_CLIP_AT_A_TIME = "Context windows slide over one clip at a time: set batch_size of SEINE Image to Video to 1."
 
 
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict | None = None) -> Tensor:
@@ -98,7 +97,9 @@ class HostUNet(nn.Module):
         frames = num_video_frames or x.shape[0]
         window = transformer_options.get(WINDOW_OF_PACKS)
         if videos > 1 and window and window["sub_idxs"] is not None:
-            raise ValueError(ONE_CLIP_AT_A_TIME)
+            raise ValueError(
+                "Context windows slide over one clip at a time: set batch_size of SEINE Image to Video to 1."
+            )
         if context.shape[-1] != self.network.config.cross_attention_dim:
             raise ValueError(
                 f"The prompt's embedding is {context.shape[-1]} wide, this SEINE model reads "

@@ -105,7 +105,14 @@ def details(graph: dict, positive: list, node_type: str) -> dict:
     graph["detail pipe"] = node("ToBasicPipe", model=["model", 0], clip=["model", 1], vae=["model", 2])
     graph["detail pipe"]["inputs"] |= {"positive": positive, "negative": ["negative", 0]}
     given = {"image_frames": ["decode", 0], "segs": ["segments", 0], "guide_size": 64, "guide_size_for": True}
-    given |= {"max_size": 64, "seed": 1, "steps": 2, "denoise": 0.7, "basic_pipe": ["detail pipe", 0]}
+    given |= {
+        "max_size": 64,
+        "seed": 1,
+        "steps": 2,
+        "denoise": 0.7,
+        "basic_pipe": ["detail pipe", 0],
+        "refiner_ratio": 0.2,
+    }
     graph["detailer"] = node(node_type, **given, **SETTINGS)
     paste = {"image": ["decode", 0], "segs": ["detailer", 0], "feather": 0, "alpha": 255}
     graph["detailed"] = node("SEGSPaste", **paste)
