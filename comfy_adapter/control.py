@@ -13,6 +13,9 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 _KEY = "seine_control"
+WINDOW_OF_PACKS = "ad_params"
+"""Where AnimateDiff-Evolved tells other packs which frames a window has. Those of IPAdapter_plus and
+Advanced-ControlNet look nowhere else, so the host's windows are told there too."""
 
 
 class _StableDiffusionSampling(ModelSamplingDiscrete, EPS):
@@ -64,17 +67,25 @@ def _with_controls(
 ) -> list[Tensor]:
     found = [each for cond in conds for part in cond or () for each in chain(part.get("control"))]
     window = model_options["transformer_options"].get("context_window")
+    if window is not None:
+        options = {**model_options["transformer_options"], WINDOW_OF_PACKS: _for_packs(window)}
+        model_options = {**model_options, "transformer_options": options}
     with ExitStack() as stack:
         for control in {id(each): each for each in found}.values():
             stack.enter_context(_adapted(control, window))
         return executor(model, conds, x_in, timestep, model_options)
 
 
+def _for_packs(window: Any) -> dict[str, Any]:
+    anchor = getattr(window, "causal_anchor_index", None)
+    frames = [*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list]
+    return {"sub_idxs": frames, "full_length": window.total_frames, "context_length": len(frames)}
+
+
 @contextmanager
 def _adapted(control: Any, window: Any) -> Iterator[None]:
     sampling, hints = getattr(control, "model_sampling_current", None), control.cond_hint_original
-    # Other packs' controls may choose frames themselves.
-    chooses = getattr(control, "sub_idxs", None) is not None
+    chooses = hasattr(control, "sub_idxs")  # Advanced-ControlNet's, by what it is told of the window
     sliced = window is not None and not chooses and isinstance(hints, Tensor) and len(hints) >= window.total_frames
     if sampling is not None:
         control.model_sampling_current = _stable_diffusion_sampling()

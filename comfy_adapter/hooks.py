@@ -14,6 +14,14 @@ from ..seine_model.temporal import FramePositions, TemporalAttention
 TEMPORAL_PATCH = "attn_temp"
 """SEINE's own patch point: ``transformer_options["patches_replace"]["attn_temp"][block]`` is called with
 ``(attention module, x [videos, pixels, frames, width], positions, extra_options)`` and returns a tensor like x."""
+_REPLACED = {"attn1", "attn2", TEMPORAL_PATCH}
+_PATCHED = {
+    *(f"{name}_{kind}" for name in ("attn1", "attn2") for kind in ("patch", "output_patch")),
+    *("middle_patch", "emb_patch", "middle_block_after_patch"),
+    *(f"{place}_block_patch" for place in ("input", "output")),
+    "input_block_patch_after_skip",
+}
+"""Patch points that this network has; the host has others, of other networks."""
 
 
 class HostHooks(Hooks):
@@ -35,6 +43,7 @@ class HostHooks(Hooks):
         self.options = options
         self.patches: dict[str, list[Callable]] = options.get("patches", {})
         self.replacements: dict[str, dict] = options.get("patches_replace", {})
+        _check_patches(self.patches, self.replacements)
         self.block: tuple = ("input", 0)
         patched = bool(self.replacements.get("attn2")) or any(key.startswith("attn2") for key in self.patches)
         self.per_frame_text = per_frame_text or patched
@@ -118,6 +127,16 @@ class HostHooks(Hooks):
         extra = {key: value for key, value in self.options.items() if key not in ("patches", "patches_replace")}
         extra.update(n_heads=heads, dim_head=width // heads, attn_precision=None, block_index=0)
         return extra
+
+
+def _check_patches(patches: dict[str, Any], replacements: dict[str, Any]) -> None:
+    """Raises ValueError for patches none of which has a place in this network: they would do nothing."""
+    names = {name for name, given in [*patches.items(), *replacements.items()] if given}
+    if names and not names & (_PATCHED | _REPLACED):
+        raise ValueError(
+            f"model: a node for another model patched its {', '.join(sorted(names))}, which SEINE's UNet does not "
+            "have: take that node out"
+        )
 
 
 def _frame_distance(rope_options: dict[str, float] | None) -> float:

@@ -162,6 +162,7 @@ class SeineModel(comfy.model_base.BaseModel):
         clip = f"{frames} frames {'without' if mask is None else 'with'} keyframes"
         conds = {
             "num_video_frames": comfy.conds.CONDConstant(frames),
+            "videos": comfy.conds.CONDConstant(rows // frames),
             "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
         }
         if self.reads_keyframes:
@@ -190,9 +191,5 @@ class SeineModel(comfy.model_base.BaseModel):
         """Within a context window the clip is as long as the window (and its anchor frame, where the host adds one)."""
         if cond_key != "num_video_frames":
             return None
-        if x_in.shape[0] != cond_value.cond:
-            raise ValueError(
-                "Context windows slide over one clip at a time: set batch_size of SEINE Image to Video to 1."
-            )
         anchor = getattr(window, "causal_anchor_index", None)
         return comfy.conds.CONDConstant(len(window.index_list) + (anchor is not None and anchor >= 0))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..seine_model.config import SeineConfig
 from ..seine_model.unet import SeineUNet3D
+from .control import WINDOW_OF_PACKS
 from .hooks import HostHooks
 from .host_names import HostNames
 from .keyframes import LATENT_SCALE
@@ -90,9 +91,15 @@ class HostUNet(nn.Module):
         transformer_options: dict[str, Any],
         num_video_frames: int | None = None,
         prompt_per_frame: bool = False,
+        videos: int = 1,
         **kwargs: Any,
     ) -> Tensor:
         frames = num_video_frames or x.shape[0]
+        window = transformer_options.get(WINDOW_OF_PACKS)
+        if videos > 1 and window and window["sub_idxs"] is not None:
+            raise ValueError(
+                "Context windows slide over one clip at a time: set batch_size of SEINE Image to Video to 1."
+            )
         if context.shape[-1] != self.network.config.cross_attention_dim:
             raise ValueError(
                 f"The prompt's embedding is {context.shape[-1]} wide, this SEINE model reads "
