@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.graphs import Graph, clip, sampled
+from tests.graphs import FRAMES, Graph, clip, node, sampled
 from tools.hosting.model_files import SMALL_MODEL
 from tools.hosting.sample_bundle import SMALL
 
@@ -43,8 +43,10 @@ def folder_of(pack: str) -> Path:
 def small(sampler: str = "SEINEKSampler", number: int = 0, **changes) -> Graph:
     """The plain clip of the small model; of another number it is the same, and not in the server's cache.
 
-    The latent is cut to a length of its own, beyond its end, which changes nothing.
+    The latent is cut, twice, to lengths beyond its end, which changes nothing; the host allows 64.
     """
     graph = sampled(clip(model_name=SMALL_MODEL), sampler, latent_image=["cut", 0], **changes)
-    cut = {"class_type": "LatentFromBatch", "inputs": {"samples": ["clip", 2], "batch_index": 0, "length": 20 + number}}
-    return {**graph, "cut": cut}
+    again, once = divmod(number, 40)
+    for name, source, length in (("cut first", ["clip", 2], once), ("cut", ["cut first", 0], again)):
+        graph[name] = node("LatentFromBatch", samples=source, batch_index=0, length=FRAMES + length)
+    return graph

@@ -194,7 +194,7 @@ def test_rgthree_loads_loras(client, packed):
     plain = latents(client, stock())["latent"]
     assert not close(latents(client, loaded("fits.safetensors"))["latent"], plain)
     assert latents(client, loaded("fits.safetensors", on=False))["latent"].equal(plain)
-    with pytest.raises(ExecutionFailed, match="other.safetensors"):
+    with pytest.raises(ExecutionFailed, match="nothing in this file is for SEINE"):
         client.run(loaded("other.safetensors"))
 
 
