@@ -152,9 +152,9 @@ def test_tiles_of_a_clip_are_clips(client):
     assert (found["save tiles"].float() - found["save large"].float()).abs().mean() > 1
 
 
-def test_several_tiles_at_once_of_a_clip_with_keyframes_are_refused(client):
+def test_tiles_of_another_number_of_frames_than_the_keyframes_are_refused(client):
     with pytest.raises(ExecutionFailed, match="The conditioning is for clips of"):
-        graph = upscaled(["clip", 0], ["clip", 1], batch_size=3)
+        graph = upscaled(["clip", 0], ["clip", 1])
         graph["large"] = node("ImageFromBatch", image=["whole", 0], batch_index=0, length=3)
         graph["whole"] = node("ImageScaleBy", image=["decode", 0], upscale_method="bilinear", scale_by=2.0)
         client.run(graph)
