@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -58,13 +58,12 @@ def fit_to_latents(mask: Tensor, masked_latents: Tensor, size: torch.Size) -> tu
     return mask, masked_latents
 
 
-def check_no_keyframes(mask: Tensor | None) -> None:
-    """Raises ValueError for the mask of a clip that keeps frames, where the model cannot be told of them."""
-    if mask is not None:
-        raise ValueError(
-            "positive, negative: they carry keyframes, and this model (LaVie's base) makes clips of text alone: set "
-            "mode of SEINE Mask Builder to text to video, or load SEINE itself"
-        )
+def refuse_keyframes(name: str) -> NoReturn:
+    """ValueError for frames to keep that reached a model which reads none; name: the input they came by."""
+    raise ValueError(
+        f"{name}: frames to keep are given, and this model (LaVie's base) makes clips of text alone: set mode of SEINE "
+        "Mask Builder to text to video and unplug keyframes, or load SEINE itself"
+    )
 
 
 def encode_gray(vae: Any, width: int, height: int) -> Tensor:

@@ -18,7 +18,7 @@ from ..seine_model.facts import as_tensor
 from .control import check_control
 from .foreign_conditioning import check_foreign_conditioning
 from .host_names import HostNames, unet_layout
-from .keyframes import FRAMES, MASK, MASKED_LATENTS, check_no_keyframes, fit_to_latents
+from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents, refuse_keyframes
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
 from .unet import HostUNet
@@ -85,18 +85,18 @@ class _ComputedInOrder(torch.nn.Parameter):
         return self.lazy.to(*args, **kwargs).contiguous()
 
 
-class KeyframeCond(comfy.conds.CONDNoiseShape):
-    """Mask and masked latents per frame. Both halves of guidance must be for the same kind of clip.
+class ClipCond(comfy.conds.CONDConstant):
+    """How many frames a clip has. Both halves of guidance must be for the same kind of clip, which `clip` describes.
 
     The host compares the two halves whenever it batches them, whichever sampler runs: the one place to notice a
     negative prompt that did not pass through SEINE Image to Video.
     """
 
-    def __init__(self, cond: Tensor, clip: str) -> None:
+    def __init__(self, cond: int, clip: str) -> None:
         super().__init__(cond)
         self.clip = clip
 
-    def _copy_with(self, cond: Tensor) -> KeyframeCond:
+    def _copy_with(self, cond: int) -> ClipCond:
         return type(self)(cond, self.clip)
 
     def can_concat(self, other: Any) -> bool:
@@ -157,17 +157,17 @@ class SeineModel(comfy.model_base.BaseModel):
             )
         if kwargs.get("cross_attn") is not None:
             kwargs["cross_attn"] = prompt_rows(kwargs["cross_attn"], frames, rows // frames)
-        if not self.reads_keyframes:
-            check_no_keyframes(mask)
+        if mask is not None and not self.reads_keyframes:
+            refuse_keyframes("positive, negative")
         clip = f"{frames} frames {'without' if mask is None else 'with'} keyframes"
         conds = {
-            "num_video_frames": comfy.conds.CONDConstant(frames),
+            "num_video_frames": ClipCond(frames, clip),
             "videos": comfy.conds.CONDConstant(rows // frames),
             "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
         }
         if self.reads_keyframes:
             keyframes = self._keyframes(mask, masked_latents, frames, noise, kwargs["device"])
-            conds = {"c_concat": KeyframeCond(keyframes, clip), **conds}
+            conds["c_concat"] = comfy.conds.CONDNoiseShape(keyframes)
         # Ours first: the host compares them in order and stops at the first that does not fit.
         return conds | {key: value for key, value in super().extra_conds(**kwargs).items() if key not in conds}
 
@@ -192,4 +192,5 @@ class SeineModel(comfy.model_base.BaseModel):
         if cond_key != "num_video_frames":
             return None
         anchor = getattr(window, "causal_anchor_index", None)
-        return comfy.conds.CONDConstant(len(window.index_list) + (anchor is not None and anchor >= 0))
+        frames = len(window.index_list) + (anchor is not None and anchor >= 0)
+        return ClipCond(frames, cond_value.clip)

@@ -16,7 +16,8 @@ from tqdm.auto import trange
 
 from ..seine_model.diffusion import respaced_timesteps
 from ..seine_model.inputs import check_conditioning, check_finite, check_latents, check_mask, check_number
-from .keyframes import FRAMES, attach, frame_values
+from ..seine_model.masks import kept_frames
+from .keyframes import FRAMES, attach, frame_values, refuse_keyframes
 from .model import SeineModel
 
 SEINE_DDPM = "seine_ddpm"
@@ -41,6 +42,16 @@ def require_seine(model: Any, name: str = "model") -> SeineModel:
     if not isinstance(getattr(model, "model", None), SeineModel):
         raise ValueError(f"{name}: this is not a SEINE model. Load one with Load SEINE Model or Load SEINE Checkpoint.")
     return model.model
+
+
+def require_keyframes(model: Any, name: str = "model") -> SeineModel:
+    """The same for what goes on from frames. Raises ValueError for LaVie's base model too, which reads none."""
+    inside = require_seine(model, name)
+    if not inside.reads_keyframes:
+        raise ValueError(
+            f"{name}: a film goes on from frames it has, and this model (LaVie's base) reads none: load SEINE itself"
+        )
+    return inside
 
 
 def schedule_of(model: Any) -> Any:
@@ -207,6 +218,8 @@ def sample(
 def _keep_from_latent(model: Any, conditioning: list, samples: Tensor, mask: Tensor) -> list:
     """CONDITIONING that keeps frames of the latent itself: of each clip, where it holds several."""
     frames, rows = frame_values(mask), len(samples)
+    if not require_seine(model).reads_keyframes and kept_frames(frames):
+        refuse_keyframes("mask")
     if len(frames) == 1:  # one mask is for all frames
         carried = conditioning[0][1].get(FRAMES)
         frames = frames.expand(carried if isinstance(carried, int) and carried > 0 else rows)

@@ -7,6 +7,7 @@ from ..comfy_adapter.films.extending import DIRECTIONS, clip_latents, extend
 from ..comfy_adapter.films.film import Settings
 from ..comfy_adapter.films.storytelling import sample_story
 from ..comfy_adapter.keyframes import check_size
+from ..comfy_adapter.sampling import require_keyframes
 from ..seine_model.preprocessing import RESIZE_MODES
 from .checked import checked
 from .sampling_inputs import sampling_inputs
@@ -99,6 +100,7 @@ class SEINEExtendVideo(io.ComfyNode):
         next_latent: dict | None = None,
         next_images: torch.Tensor | None = None,
     ) -> io.NodeOutput:
+        require_keyframes(model)  # before anything is encoded
         settings = Settings(steps, cfg, sampler_name, scheduler, window, overlap)
         clip = clip_latents(vae, latent, images, "latent", "images")
         other = None
@@ -190,6 +192,7 @@ class SEINEStory(io.ComfyNode):
         window: int,
         overlap: int,
     ) -> io.NodeOutput:
+        require_keyframes(model)
         check_size(width, height)
         settings = Settings(steps, cfg, sampler_name, scheduler, window, overlap)
         latents, timeline = sample_story(

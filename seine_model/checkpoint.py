@@ -38,6 +38,7 @@ TEXT_ENCODER_PREFIX = "cond_stage_model."
 VAE_PREFIX = "first_stage_model."
 ROTARY_KEY = "rotary_emb.freqs"
 """How the keys of the shared rotary frequencies end."""
+_TEMPORAL_QUERY = "attn_temp.to_q.weight"
 
 _IN_CHANNELS, _OUT_CHANNELS = (KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS), 4
 _CONSTANT_ROUNDED = 2**-3 * 1.01, 2**-10 * 1.01
@@ -45,9 +46,17 @@ _CONSTANT_ROUNDED = 2**-3 * 1.01, 2**-10 * 1.01
 
 
 def unet_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The UNet's entries, without a bundle's prefix; the whole file where it has no such prefix."""
-    prefixed = strip_prefix(state_dict, UNET_PREFIX)
-    return prefixed or dict(state_dict)
+    """The UNet's entries, without a bundle's prefix; the whole file where it has no such prefix.
+
+    The rotary frequencies, which all temporal attentions share, are under each of their keys: some savers keep what is
+    shared once.
+    """
+    unet = strip_prefix(state_dict, UNET_PREFIX) or dict(state_dict)
+    shared = next((value for key, value in unet.items() if key.endswith(ROTARY_KEY)), None)
+    if shared is not None:
+        attentions = [key.removesuffix(_TEMPORAL_QUERY) for key in unet if key.endswith(_TEMPORAL_QUERY)]
+        unet |= {key: shared for name in attentions if (key := f"{name}attn_temp.{ROTARY_KEY}") not in unet}
+    return unet
 
 
 def strip_prefix(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,12 +1,14 @@
 """What a file says about its model beside the weights: configuration, gray latent, preview colours, attention heads.
 
 In .safetensors metadata, or, where another program saves the model and drops the metadata, in tensors of these names.
+Of a diffusers folder the configuration is a file beside the weights.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +29,8 @@ _KEYS = (CONFIG_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY, TEXT_ENCODER_HEADS_KEY)
 _LONGEST = 2**16
 _LARGEST_NUMBER = 1e4
 _CLIP_HEAD_WIDTH = 64
+_DIFFUSERS_WEIGHTS, _DIFFUSERS_CLASS = "diffusion_pytorch_model", "UNet3DConditionModel"
+"""How diffusers names files of weights, and what the official code names the network."""
 
 
 def as_tensor(text: str) -> Tensor:
@@ -49,6 +53,20 @@ def take_facts(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[s
             raise CheckpointError(f"{key} is no text of {_LONGEST} bytes or less: the file is damaged, fetch it again.")
         found[name] = bytes(value.tolist()).decode("utf-8", "replace")
     return weights, found
+
+
+def facts_beside(weights: Path) -> dict[str, str]:
+    """The configuration in the config.json of a diffusers folder's UNet; nothing of other files or other networks."""
+    if not weights.name.startswith(_DIFFUSERS_WEIGHTS):
+        return {}
+    try:
+        with weights.with_name("config.json").open(encoding="utf-8") as file:
+            text = file.read(_LONGEST)
+        content = json.loads(text)
+    except (OSError, ValueError, RecursionError):  # the shapes of the weights say nearly all of it
+        return {}
+    ours = isinstance(content, dict) and content.get("_class_name") == _DIFFUSERS_CLASS
+    return {CONFIG_KEY: text} if ours else {}
 
 
 def config_of(facts: Mapping[str, str]) -> SeineConfig | None:

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from .facts import take_facts
+from .facts import facts_beside, take_facts
 from .file_kinds import DAMAGED, SAFETENSORS_SUFFIXES, CheckpointError, refuse_foreign_names, refuse_other_files
 
 FLOATS = (
@@ -32,7 +32,7 @@ _EXOTIC = ("sparse", "qtensor", "nested", "meta_tensor", "wrapper_subclass", "cp
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a file (memory-mapped where the format allows) and its safetensors metadata.
+    """All tensors of a file (memory-mapped where the format allows) and what it says of its model (see `facts`).
 
     Pickles are read with weights-only unpickling; an ``ema`` or ``state_dict`` entry is unwrapped. Raises
     CheckpointError for a file that is missing, of another kind, truncated or holds anything but tensors.
@@ -47,7 +47,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         tensors, facts = take_facts(tensors)
     except CheckpointError as error:
         raise CheckpointError(f"{path.name}: {error}") from error
-    return tensors, facts | metadata
+    return tensors, facts_beside(path) | facts | metadata
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -100,6 +100,7 @@ def train_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
 def finetune(arguments: argparse.Namespace, host: hosts.Host) -> None:
     from tools.training import finetuning
 
+    finetuning.check_trainable(arguments.checkpoint)
     folder = arguments.folder or arguments.output.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     finetuning.encode(host, arguments, folder / "clips.safetensors")

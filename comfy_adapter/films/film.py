@@ -19,7 +19,7 @@ from ...seine_model.seams import meet_kept_frames
 from ...seine_model.windows import Window, plan
 from ..keyframes import attach
 from ..progress_text import show_progress_text
-from ..sampling import require_seine, sample
+from ..sampling import require_keyframes, sample
 from . import window_store
 from .fingerprint import Fingerprints, patches_of
 from .per_frame import Place, conditioning_of
@@ -76,11 +76,7 @@ class FilmMaker:
     def __init__(self, model: Any, gray: Tensor, settings: Settings, windows: int) -> None:
         self.fingerprints = Fingerprints()
         # A model that was not read from a file is known by its weights.
-        if not require_seine(model).reads_keyframes:
-            raise ValueError(
-                "model: a film goes on from frames it has, and this model (LaVie's base) reads none: load SEINE itself"
-            )
-        inside = model.model.source or model.model
+        inside = require_keyframes(model).source or model.model
         self.key = self.fingerprints.of(inside, patches_of(model), asdict(settings))
         self.model, self.gray, self.settings, self.windows = model, gray, settings, windows
         self.done = 0

@@ -23,11 +23,30 @@ def test_it_samples_with_or_without_the_node_for_keyframes(report):
     assert report["reloaded"]
 
 
-@pytest.mark.parametrize("way", ["keyframes", "mask"])
-def test_keyframes_are_refused(report, way):
-    assert report[way].startswith("positive, negative: they carry keyframes, and this model (LaVie's base)")
+@pytest.mark.parametrize(("way", "name"), [("keyframes", "positive, negative"), ("mask", "mask")])
+def test_keyframes_are_refused(report, way, name):
+    assert report[way].startswith(
+        f"{name}: frames to keep are given, and this model (LaVie's base) makes clips of text alone"
+    )
 
 
-def test_films_and_merges_with_seine_are_refused(report):
-    assert report["film"].startswith("model: a film goes on from frames it has")
+def test_a_mask_that_keeps_nothing_is_no_keyframe(report):
+    assert report["mask of text to video"]
+
+
+def test_prompts_for_clips_of_other_lengths_are_refused(report):
+    assert "positive and negative are for different clips" in report["another length"]
+
+
+@pytest.mark.parametrize("node", ["film", "extend", "story"])
+def test_films_are_refused_before_anything_is_encoded(report, node):
+    assert report[node].startswith("model: a film goes on from frames it has, and this model (LaVie's base) reads none")
+
+
+def test_a_lora_acts_and_is_saved(report):
+    assert report["lora"] == {"applied": True, "acts": True, "in the saved file": True}
+
+
+def test_it_merges_with_its_own_kind(report):
+    assert report["merged"] == {"all of one": True, "none of it": True}
     assert report["merged with SEINE"].startswith("model2: its network is not built as that of model1")

@@ -1,14 +1,18 @@
 """The training command: what it refuses, and fine-tuning from a folder of clips to a checkpoint that loads."""
 
 import argparse
+import json
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from seine_model import load_unet
+from seine_model import SeineUNet3D, load_unet
 from tools import train
+from tools.hosting.sample_bundle import SMALL
 from tools.training import finetuning
 from tools.training.latent_clips import LatentClips
 
@@ -107,3 +111,14 @@ def test_clips_that_cannot_be_used_are_named(host, sample_model, folder, tmp_pat
     empty.mkdir()
     with pytest.raises(ValueError, match="has no video"):
         finetuning.encode(host, arguments(sample_model, empty, tmp_path), tmp_path / "c")
+
+
+def test_a_checkpoint_that_reads_no_frames_is_refused(tmp_path):
+    for channels in (4, 9):
+        config = replace(SMALL, in_channels=channels)
+        shapes = SeineUNet3D(config, device="meta").state_dict()
+        weights = {key: torch.zeros(value.shape) for key, value in shapes.items()}
+        save_file(weights, tmp_path / f"{channels}.safetensors", {"seine_config": json.dumps(config.to_dict())})
+    finetuning.check_trainable(tmp_path / "9.safetensors")
+    with pytest.raises(ValueError, match=r"--checkpoint 4\.safetensors: it makes clips from a prompt alone"):
+        finetuning.check_trainable(tmp_path / "4.safetensors")

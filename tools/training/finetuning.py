@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from seine_model import load_unet
-from seine_model.checkpoint import CONFIG_KEY, stored_dtype
+from seine_model.checkpoint import CONFIG_KEY, infer_config, read_checkpoint, stored_dtype
 from tools.hosting.environment import say
 from tools.hosting.hosts import Host
 from tools.hosting.server import run_in_host
@@ -21,6 +21,15 @@ from tools.training.trainer import Phase, Trainer, TrainingOptions
 
 SAVE_EVERY = 100
 WARMUP = 100
+
+
+def check_trainable(checkpoint: Path) -> None:
+    """Raises CheckpointError for a checkpoint that is no SEINE, ValueError for one that reads no keyframes."""
+    if not infer_config(*read_checkpoint(checkpoint)).reads_keyframes:
+        raise ValueError(
+            f"--checkpoint {checkpoint.name}: it makes clips from a prompt alone, as LaVie does, and training gives "
+            "frames: choose SEINE (seine.pt)"
+        )
 
 
 def encode(host: Host, arguments: argparse.Namespace, target: Path) -> None:
