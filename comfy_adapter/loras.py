@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP
-from torch import Tensor
+from torch import nn
 
 _KEY = "seine_loras"
 _REMEDY = (
@@ -23,15 +23,15 @@ def prepare_loras(patcher: Any) -> None:
     patcher.add_callback_with_key(CallbacksMP.ON_CLONE, _KEY, _prepare_copy)
 
 
-def check_lora(patches: Mapping[Any, Any], weights: Mapping[str, Tensor]) -> None:
-    """Raises ValueError for patches of which there are none, or of which most fit none of these weights."""
+def check_lora(patches: Mapping[Any, Any], model: nn.Module) -> None:
+    """Raises ValueError for patches of which there are none, or of which most fit none of the model's weights."""
     if not patches:
         raise ValueError(f"lora_name: nothing in this file is for SEINE's network. {_REMEDY}")
-    sizes = {}
-    for key, patch in patches.items():
-        size = _size_of(patch) if isinstance(key, str) and key in weights else None
-        if size is not None:
-            sizes[key] = size
+    sizes = {key: size for key, patch in patches.items() if isinstance(key, str) and (size := _size_of(patch))}
+    if not sizes:
+        return  # nodes that merge models patch every weight by itself, and naming all weights takes time
+    weights = model.state_dict()
+    sizes = {key: size for key, size in sizes.items() if key in weights}
     others = [key for key, size in sizes.items() if size != (len(weights[key]), weights[key].numel())]
     if len(others) > len(sizes) // 2:
         key = others[0]
@@ -50,11 +50,11 @@ class _Looking:
     """Before a patcher of the host's in the order of inheritance."""
 
     def add_patches(self, patches: Mapping[Any, Any], *strengths: float, **named: float) -> list:
-        check_lora(patches, self.model.state_dict())
+        check_lora(patches, self.model)
         return super().add_patches(patches, *strengths, **named)
 
     def add_hook_patches(self, hook: Any, patches: Mapping[Any, Any], *strengths: float, **named: float) -> list:
-        check_lora(patches, self.model.state_dict())
+        check_lora(patches, self.model)
         return super().add_hook_patches(hook, patches, *strengths, **named)
 
 

@@ -13,7 +13,7 @@ from .keyframes import MASK, MASKED_LATENTS
 from .progress_text import show_progress_text
 
 FARTHEST = 0.5
-"""Of the known value's length. Versions of one VAE differ by far less, those of other models are farther away."""
+"""Of the known value's length: half is a choice, not a measurement. Fine-tuned decoders share SD 1.x's encoder."""
 
 
 def warn_of_other_vae(model: Any, conds: Mapping[str, list[dict[str, Any]]]) -> None:

@@ -16,6 +16,11 @@ def test_parts_are_merged_as_by_hand(report):
     assert min(report["parts"].values()) > 10
 
 
+def test_sliders_of_core_s_node_find_their_blocks(report):
+    assert max(report["core's sliders"].values()) < 1e-3
+    assert report["input of two is not all of it"] > 1e-2
+
+
 def test_what_cannot_be_merged_is_named(report):
     assert report["foreign"].startswith("model2: this is not a SEINE model")
     assert report["share"].startswith("middle: ")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from comfy_extras.nodes_model_merging import ModelMergeBlocks
 from comfyui_seine.comfy_adapter import keyframes, loading, merging, sampling
 from comfyui_seine.comfy_adapter.files import model_path, register_folder
-from comfyui_seine.seine_model.checkpoint import read_checkpoint
+from comfyui_seine.comfy_adapter.host_names import HostNames, unet_layout
+from comfyui_seine.seine_model.checkpoint import infer_config, read_checkpoint, strip_prefix
 from comfyui_seine.seine_model.masks import frame_mask
 from safetensors.torch import save_file
 
@@ -30,8 +32,12 @@ def main() -> dict[str, Any]:
     other = {key: changed(key, value) for key, value in tensors.items()}
     temporal = [key for key in tensors if any(part in key for part in ("attn_temp", "norm_temp"))]
     mixed = tensors | {key: other[key] for key in temporal}
+    unet = strip_prefix(tensors, PREFIX)
+    names = HostNames(unet_layout(infer_config(tensors, metadata))).to_host({key: key for key in unet})
+    first_half = [key for name, key in names.items() if not name.startswith(("middle", "out"))]
+    halves = tensors | {PREFIX + key: other[PREFIX + key] for key in first_half}
     paths = {}
-    for name, weights in (("other", other), ("mixed", mixed)):
+    for name, weights in (("other", other), ("mixed", mixed), ("halves", halves)):
         paths[name] = bundle.with_name(f"{name}.safetensors")
         save_file({key: value.contiguous() for key, value in weights.items()}, paths[name], metadata)
 
@@ -44,8 +50,10 @@ def main() -> dict[str, Any]:
     def run(chosen: Any) -> torch.Tensor:
         return sampling.sample(chosen, *conds, {"samples": torch.zeros(FRAMES, 4, SIZE, SIZE)}, **settings)["samples"]
 
-    second, by_hand = (loading.load_model(path, torch.float32) for path in paths.values())
-    expected = {name: run(each) for name, each in (("one", model), ("two", second), ("temporal", by_hand))}
+    second, by_hand, by_blocks = (loading.load_model(path, torch.float32) for path in paths.values())
+    expected = {
+        name: run(each) for name, each in (("one", model), ("two", second), ("temporal", by_hand), ("input", by_blocks))
+    }
 
     def difference(shares: tuple[float, ...], name: str) -> float:
         merged = merging.merge(model, second, dict(zip(merging.PARTS, shares, strict=True)))
@@ -74,6 +82,14 @@ def main() -> dict[str, Any]:
         "all of two": difference((0, 0, 0, 0), "two"),
         "temporal of two": difference((1, 1, 1, 0), "temporal"),
         "spatial of two": difference((0, 0, 0, 1), "two"),
+        "core's sliders": {
+            name: float((run(blocks) - expected[of]).abs().max() / expected[of].std())
+            for name, of, blocks in (
+                ("input", "input", ModelMergeBlocks().merge(model, second, input=0.0, middle=1.0, out=1.0)[0]),
+                ("all", "two", ModelMergeBlocks().merge(model, second, input=0.0, middle=0.0, out=0.0)[0]),
+            )
+        },
+        "input of two is not all of it": float((expected["input"] - expected["two"]).abs().max()),
         "parts": {
             part: sum(merging.part_of(key) == part for key in model.model.diffusion_model.state_dict())
             for part in merging.PARTS
