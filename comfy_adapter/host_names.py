@@ -59,7 +59,8 @@ class HostNames:
         layers = {
             name: layer
             for name, layer in network.named_modules(remove_duplicate=False)
-            if next(layer.parameters(recurse=False), None) is not None
+            # Some have no weight before they are loaded.
+            if next(layer.children(), None) is None and not isinstance(layer, nn.ModuleList)
         }
         for name, layer in self.to_host(layers).items():
             *path, last = name.split(".")

@@ -22,12 +22,10 @@ from ..seine_model.base import TEXT_MODEL_PREFIX, read_base, text_encoder_weight
 from ..seine_model.checkpoint import (
     VAE_PREFIX,
     CheckpointError,
-    check_state_dict,
-    exact_rotary_frequencies,
+    checked_weights,
     infer_config,
     read_checkpoint,
     strip_prefix,
-    unet_state_dict,
 )
 from ..seine_model.config import SeineConfig
 from ..seine_model.facts import (
@@ -41,12 +39,14 @@ from ..seine_model.facts import (
     latent_rgb_of,
     text_encoder_heads_of,
 )
+from ..seine_model.quantised import Scale, dequantised
 from ..seine_model.reading import check_values, listed, unusable_values
 from .control import prepare_controls
 from .files import embeddings_folders
 from .loras import prepare_loras
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
+from .quantised import operations_for
 from .run_checks import prepare_run_checks
 
 WEIGHT_DTYPES = {
@@ -75,6 +75,8 @@ class SeineFile(NamedTuple):
     metadata: dict[str, str]
     config: SeineConfig
     weights: dict[str, Tensor]
+    scales: dict[str, Scale]
+    """Of the weights that are stored in eight bits."""
 
 
 def load_model(path: Path, weight_dtype: torch.dtype | None = None, disable_dynamic: bool = False) -> Any:
@@ -130,30 +132,22 @@ def _read_model_file(path: Path) -> SeineFile:
     try:
         state_dict, metadata = read_checkpoint(path)
         config = infer_config(state_dict, metadata)
-        weights = unet_state_dict(state_dict)
-        check_state_dict(weights, config)
-        weights = exact_rotary_frequencies(weights)
-        check_values(weights, "SEINE UNet:")
+        weights, scales = checked_weights(state_dict, config)
         gray_latent_of(metadata), latent_rgb_of(metadata)
     except CheckpointError as error:
         raise CheckpointError(f"model_name {path.name}: {error}") from error
-    return SeineFile(path, state_dict, metadata, config, weights)
+    return SeineFile(path, state_dict, metadata, config, weights, scales)
 
 
 def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: bool = False) -> Any:
-    weights, metadata = file.weights, file.metadata
-    parameters = sum(value.numel() for value in weights.values())
     load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
     model_config = SeineModelConfig(file.config)
-    supported = [torch.float16, torch.bfloat16, torch.float32]
-    if weight_dtype is None:
-        stored = weights["conv_in.weight"].dtype
-        weight_dtype = management.unet_dtype(model_params=parameters, supported_dtypes=supported, weight_dtype=stored)
-    _check_range(file, weight_dtype)
-    model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, load_device, supported))
-    kept = carried(metadata, (GRAY_LATENT_KEY, LATENT_RGB_KEY))
+    patcher_init = (load_model, (file.path, weight_dtype))
+    weights = _prepare_weights(file, weight_dtype, model_config, load_device)
+    kept = carried(file.metadata, (GRAY_LATENT_KEY, LATENT_RGB_KEY))
     model_config.facts = {CONFIG_KEY: json.dumps(file.config.to_dict()), **kept}
-    source = f"{identity_of(weights)} {weight_dtype}"
+    held = "scaled" if model_config.custom_operations else model_config.unet_config["dtype"]
+    source = f"{identity_of(weights)} {held}"
     model = SeineModel(model_config, gray_latent_of(kept) or SD1_MID_GRAY, latent_rgb_of(kept), source)
 
     patchers = comfy.model_patcher
@@ -166,8 +160,31 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     prepare_controls(patcher)
     prepare_loras(patcher)
     prepare_run_checks(patcher)
-    patcher.cached_patcher_init = (load_model, (file.path, weight_dtype))
+    patcher.cached_patcher_init = patcher_init
     return patcher
+
+
+def _prepare_weights(
+    file: SeineFile, weight_dtype: torch.dtype | None, model_config: SeineModelConfig, device: torch.device
+) -> dict[str, Tensor]:
+    """What the model is to load; `model_config` is told in what it is held and computed with."""
+    supported = [torch.float16, torch.bfloat16, torch.float32]
+    if file.scales and weight_dtype is None:
+        computed = management.unet_manual_cast(None, device, supported)
+        operations = operations_for(file.scales, computed, device)
+        if operations is not None:
+            model_config.custom_operations = operations
+            model_config.set_inference_dtype(computed, computed)
+            beside = (scale.tensors(key.removesuffix(".weight")) for key, scale in file.scales.items())
+            return file.weights | {key: value for tensors in beside for key, value in tensors.items()}
+    if weight_dtype is None:
+        parameters = sum(value.numel() for value in file.weights.values())
+        stored = file.weights["conv_in.weight"].dtype
+        weight_dtype = management.unet_dtype(model_params=parameters, supported_dtypes=supported, weight_dtype=stored)
+    weights = {key: dequantised(value, file.scales.get(key)) for key, value in file.weights.items()}
+    _check_range(weights, file.path.name, weight_dtype)
+    model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, device, supported))
+    return weights
 
 
 def identity_of(weights: dict[str, Tensor]) -> str:
@@ -180,12 +197,12 @@ def identity_of(weights: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _check_range(file: SeineFile, dtype: torch.dtype) -> None:
+def _check_range(weights: dict[str, Tensor], name: str, dtype: torch.dtype) -> None:
     """CheckpointError for weights that become infinite in the dtype they are to be held in."""
-    too_large = unusable_values(file.weights, torch.finfo(dtype).max)
+    too_large = unusable_values(weights, torch.finfo(dtype).max)
     if too_large:
         raise CheckpointError(
-            f"weight_dtype: {str(dtype).removeprefix('torch.')} is too narrow for model_name {file.path.name}, where "
+            f"weight_dtype: {str(dtype).removeprefix('torch.')} is too narrow for model_name {name}, where "
             f"{listed(too_large)}: choose bf16 or fp32."
         )
 

@@ -9,6 +9,8 @@ from typing import Any
 from comfy.patcher_extension import CallbacksMP
 from torch import nn
 
+from .quantised import SUFFIXES
+
 _KEY = "seine_loras"
 _REMEDY = (
     "SEINE takes LoRAs for Stable Diffusion 1.5 in every naming that ComfyUI knows for it. Not those for SDXL, SD 2 or "
@@ -52,6 +54,11 @@ class _Looking:
     def add_patches(self, patches: Mapping[Any, Any], *strengths: float, **named: float) -> list:
         check_lora(patches, self.model)
         return super().add_patches(patches, *strengths, **named)
+
+    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Any]:
+        """Without scales of weights, which are no weights of a layer: the host looks each up as one to be patched."""
+        weights = super().model_state_dict(filter_prefix)
+        return {key: value for key, value in weights.items() if not key.endswith(SUFFIXES)}
 
     def add_hook_patches(self, hook: Any, patches: Mapping[Any, Any], *strengths: float, **named: float) -> list:
         check_lora(patches, self.model)

@@ -12,6 +12,7 @@ from torch import Tensor
 from .checkpoint import TEXT_ENCODER_PREFIX, VAE_PREFIX, strip_prefix
 from .facts import TEXT_ENCODER_HEADS_KEY
 from .file_kinds import CheckpointError
+from .quantised import plain_weights
 from .reading import FLOATS, listed, read_checkpoint, shape_problems
 
 TEXT_MODEL_PREFIX = TEXT_ENCODER_PREFIX + "transformer."
@@ -100,7 +101,7 @@ def text_encoder_weights(state_dict: Mapping[str, Tensor], name: str, width: int
     """
     found = {
         key if key.startswith("text_model.") else f"text_model.{key}": value
-        for key, value in strip_prefix(state_dict, TEXT_MODEL_PREFIX).items()
+        for key, value in _plain(strip_prefix(state_dict, TEXT_MODEL_PREFIX), name).items()
         if not key.endswith("position_ids") and not key.startswith("text_projection.")
     }
     if not found:
@@ -165,6 +166,7 @@ def vae_weights(state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor
         for key, value in state_dict.items()
         if key.startswith(VAE_PREFIX) and not key.startswith(left_from_training)
     }
+    found = _plain(found, name)
     for half in ("encoder", "decoder"):
         if not any(f"{half}." in key for key in found):
             raise CheckpointError(f"{name} has no VAE {half} in it. Choose Stable Diffusion 1.4 or 1.5.")
@@ -178,3 +180,11 @@ def vae_weights(state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor
         words = [f"{key} is {dtype}" for key, dtype in wrong.items()]
         raise CheckpointError(f"{name}: its VAE is no floating-point numbers: {listed(words)}. Fetch it again.")
     return found
+
+
+def _plain(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Those stored in eight bits with scales as plain numbers: both parts are small, and made for no other."""
+    try:
+        return plain_weights(weights)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from error

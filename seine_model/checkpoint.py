@@ -13,6 +13,7 @@ from .config import KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS, SeineConfig
 from .facts import CONFIG_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY, config_of
 from .families import refuse_other_models
 from .file_kinds import SAFETENSORS_SUFFIXES, CheckpointError
+from .quantised import Scale, dequantised, largest_values, scales_of
 from .reading import check_values, read_checkpoint, shape_problems
 from .temporal import rotary_frequencies
 from .unet import SeineUNet3D
@@ -24,6 +25,7 @@ __all__ = [
     "SAFETENSORS_SUFFIXES",
     "CheckpointError",
     "check_state_dict",
+    "checked_weights",
     "exact_rotary_frequencies",
     "infer_config",
     "load_unet",
@@ -106,12 +108,17 @@ def _config_from_shapes(unet: Mapping[str, Tensor]) -> SeineConfig:
         ) from error
 
 
-def check_state_dict(state_dict: Mapping[str, Tensor], config: SeineConfig) -> None:
-    """Compare a UNet state_dict (no prefix) with the network of `config`; CheckpointError lists every difference."""
+def check_state_dict(
+    state_dict: Mapping[str, Tensor], config: SeineConfig, scales: Mapping[str, Scale] | None = None
+) -> None:
+    """Compare a UNet state_dict (no prefix) with the network of `config`; CheckpointError lists every difference.
+
+    scales: of the weights that are stored in eight bits.
+    """
     expected = SeineUNet3D(config, device="meta").state_dict()
     if not any(key in state_dict for key in expected):
         refuse_other_models(state_dict)
-    problems = shape_problems(state_dict, {key: value.shape for key, value in expected.items()})
+    problems = shape_problems(state_dict, {key: value.shape for key, value in expected.items()}, scales or {})
     if problems:
         raise CheckpointError(
             f"The weights are not those of a SEINE UNet. {problems}. The file is incomplete or of another model: fetch "
@@ -147,6 +154,21 @@ def exact_rotary_frequencies(state_dict: Mapping[str, Tensor]) -> dict[str, Tens
     return result
 
 
+def checked_weights(
+    state_dict: Mapping[str, Tensor], config: SeineConfig
+) -> tuple[dict[str, Tensor], dict[str, Scale]]:
+    """The UNet's weights, found to be those of `config` and usable, and the scales of those in eight bits.
+
+    Raises CheckpointError for others.
+    """
+    weights, scales = scales_of(unet_state_dict(state_dict))
+    check_state_dict(weights, config, scales)
+    weights = exact_rotary_frequencies(weights)
+    check_values({key: value for key, value in weights.items() if key not in scales}, "SEINE UNet:")
+    check_values({key: largest_values(weights[key], scale) for key, scale in scales.items()}, "SEINE UNet:")
+    return weights, scales
+
+
 def load_unet(
     path: str | Path,
     config: SeineConfig | Mapping[str, Any] | None = None,
@@ -162,11 +184,9 @@ def load_unet(
         config = infer_config(state_dict, metadata)
     elif not isinstance(config, SeineConfig):
         config = SeineConfig.from_dict(config)
-    weights = unet_state_dict(state_dict)
-    check_state_dict(weights, config)
-    weights = exact_rotary_frequencies(weights)
-    check_values(weights, "SEINE UNet:")
+    weights, scales = checked_weights(state_dict, config)
     unet = SeineUNet3D(config, dtype=dtype, device="meta")
+    weights = {key: dequantised(value, scales.get(key)) for key, value in weights.items()}
     weights = {key: value.to(device=device, dtype=stored_dtype(key, value, dtype)) for key, value in weights.items()}
     unet.load_state_dict(weights, assign=True)
     return unet.eval().requires_grad_(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .facts import facts_beside, take_facts
 from .file_kinds import DAMAGED, SAFETENSORS_SUFFIXES, CheckpointError, refuse_foreign_names, refuse_other_files
+from .quantised import in_todays_names
 
 FLOATS = (
     torch.float64,
@@ -44,7 +45,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     else:
         tensors, metadata = _table_of_tensors(_read_pickle(path, names), path), {}
     try:
-        tensors, facts = take_facts(tensors)
+        tensors, facts = take_facts(in_todays_names(tensors, metadata))
     except CheckpointError as error:
         raise CheckpointError(f"{path.name}: {error}") from error
     return tensors, facts_beside(path) | facts | metadata
@@ -113,8 +114,13 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def shape_problems(tensors: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]) -> str:
-    """Which are missing, unexpected, of the wrong shape or no floats; nothing where they are as expected."""
+def shape_problems(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]], scaled: Collection[str] = ()
+) -> str:
+    """Which are missing, unexpected, of the wrong shape or no floats; nothing where they are as expected.
+
+    scaled: keys of those that are integers with a scale.
+    """
     found = {
         "missing": [key for key in expected if key not in tensors],
         "unexpected": [key[:120] for key in tensors if key not in expected],
@@ -126,7 +132,7 @@ def shape_problems(tensors: Mapping[str, Tensor], expected: Mapping[str, Sequenc
         "no floating-point numbers": [
             f"{key} is {str(value.dtype).removeprefix('torch.')}"
             for key, value in tensors.items()
-            if key in expected and value.dtype not in FLOATS
+            if key in expected and key not in scaled and value.dtype not in FLOATS
         ],
     }
     return "; ".join(f"{len(keys)} {what}: {listed(keys)}" for what, keys in found.items() if keys)

@@ -1,6 +1,7 @@
 """Convert SEINE's published checkpoint to .safetensors, alone or with the text encoder and VAE of an SD 1.x base.
 
     python tools/convert_checkpoint.py seine.pt seine_fp16.safetensors --dtype fp16
+    python tools/convert_checkpoint.py seine.pt seine_int8.safetensors --dtype int8
     python tools/convert_checkpoint.py seine.pt seine_bundle.safetensors --base stable-diffusion-v1-4
 
 Needs torch, safetensors and tqdm: run it with the Python that runs ComfyUI.
@@ -18,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from seine_model import CheckpointError, SeineConfig
-from seine_model.conversion import DTYPES, Conversion, convert
+from seine_model.conversion import NUMBER_FORMATS, Conversion, convert
 from tools.hosting.bars import PhaseBars
 
 try:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = convert(
             options.source,
             options.target,
-            DTYPES[options.dtype],
+            options.dtype,
             base=options.base,
             config=config,
             overwrite=options.overwrite,
@@ -73,7 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("source", type=Path, help="seine.pt, or a SEINE .safetensors file or bundle")
     parser.add_argument("target", type=Path, help="the .safetensors file to write")
-    parser.add_argument("--dtype", choices=DTYPES, default="fp16", help="how weights are stored (default: fp16)")
+    parser.add_argument(
+        "--dtype",
+        choices=NUMBER_FORMATS,
+        default="fp16",
+        help="how weights are stored (default: fp16); int8 and fp8_scaled: eight bits with scales, half the size",
+    )
     parser.add_argument(
         "--base",
         type=Path,

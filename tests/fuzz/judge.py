@@ -85,7 +85,7 @@ def _base(path: Path) -> None:
 def _convert(path: Path) -> None:
     target = path.with_name("converted.safetensors")
     target.unlink(missing_ok=True)
-    convert(path, target, torch.float32)
+    convert(path, target, "fp32")
     _check_finite(load_unet(target))
 
 

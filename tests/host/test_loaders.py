@@ -72,7 +72,7 @@ def test_a_converted_bundle_gives_the_same_clip(client, parts, server):
     convert(
         server.base / "published.pt",
         models / "seine" / "converted.safetensors",
-        torch.float32,
+        "fp32",
         base=models / "diffusers" / "sd-folder",
         config=infer_config(*read_checkpoint(models / "seine" / "unet-only.safetensors")),
         overwrite=True,

@@ -95,7 +95,7 @@ def test_tensors_that_are_not_contiguous(tmp_path, weights, config):
     turned = {key: value.mT.contiguous().mT if value.ndim > 1 else value for key, value in weights.items()}
     assert not turned["time_embedding.linear_1.weight"].is_contiguous()
     torch.save(turned, tmp_path / "turned.pt")
-    conversion.convert(tmp_path / "turned.pt", tmp_path / "out.safetensors", torch.float32, config=config)
+    conversion.convert(tmp_path / "turned.pt", tmp_path / "out.safetensors", "fp32", config=config)
     assert torch.equal(
         load_file(tmp_path / "out.safetensors")["time_embedding.linear_1.weight"],
         weights["time_embedding.linear_1.weight"],
