@@ -37,6 +37,8 @@ INTERVALS = ((0.0, 0.85), (0.0, 0.7), (0.0, 0.5), (0.0, 0.3), (0.15, 0.7))
 CACHES = (None, 0.05, 0.1, 0.2, 0.4)
 """Thresholds of ComfyUI's EasyCache."""
 PRECISIONS = ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")
+FILE_FORMATS = ("int8", "fp8_scaled")
+"""Of the converter; files in them are made of the model."""
 TABLES = ("quality", "samplers", "steps", "guidance", "cache", "precision", "broken")
 COMPARED = ("cache", "precision")
 """Tables whose clips are also compared with those of their first row."""
@@ -125,6 +127,10 @@ def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
         for dtype in PRECISIONS:
             run = {"name": dtype, "table": "precision", "task": "transition", "model": model, "weight_dtype": dtype}
             runs.append(run | default)
+        for name in FILE_FORMATS:
+            file = f"{name}.safetensors"
+            run = {"name": name, "table": "precision", "task": "transition", "model": file}
+            runs.append(run | default)
     if "broken" in wanted:
         for name in BROKEN:
             file = model if name == "inverted mask" else f"{name.replace(' ', '-')}.safetensors"
@@ -143,6 +149,7 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
     """Each run with its result, and the rows of a contact sheet."""
     from safetensors.torch import load_file, save_file
 
+    from seine_model.conversion import convert
     from tools.hosting.server import prepare_base, run_in_host
     from tools.training.small_model import measures, world
     from tools.training.small_model.recipe import HELD_OUT
@@ -154,6 +161,9 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
     ends = {name: _stack([clip[index] for clip in truth]) for name, index in (("first", 0), ("last", -1))}
     save_file({name: images.permute(0, 2, 3, 1).contiguous() for name, images in ends.items()}, pictures)
     models = [arguments.model.resolve(), *broken_models(arguments.model, folder)]
+    for name in FILE_FORMATS:
+        models.append(folder / f"{name}.safetensors")
+        convert(arguments.model, models[-1], name)
     prepare_base(folder / "base", {"seine": models})
     runs = runs_of(arguments, folder)
     seconds = run_in_host(

@@ -34,8 +34,11 @@ def merge(model1: Any, model2: Any, shares: dict[str, float]) -> Any:
     if one.model_config.unet_config["config"] != two.model_config.unet_config["config"]:
         raise ValueError("model2: its network is not built as that of model1: choose two models of the same kind")
     merged = model1.clone()
+    by_part: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
     for key, patches in model2.get_key_patches(_PREFIX).items():
         if not key.endswith(ROTARY_KEY):
-            share = shares[part_of(key.removeprefix(_PREFIX))]
-            merged.add_patches({key: patches}, 1.0 - share, share)
+            by_part[part_of(key.removeprefix(_PREFIX))][key] = patches
+    # All of a part at once: the host lists all weights of the model for each call.
+    for part, patches in by_part.items():
+        merged.add_patches(patches, 1.0 - shares[part], shares[part])
     return merged
