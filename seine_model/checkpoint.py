@@ -161,7 +161,10 @@ def checked_weights(
 
     Raises CheckpointError for others.
     """
-    weights, scales = scales_of(unet_state_dict(state_dict))
+    try:
+        weights, scales = scales_of(unet_state_dict(state_dict))
+    except CheckpointError as error:
+        raise CheckpointError(f"SEINE UNet: {error}") from error
     check_state_dict(weights, config, scales)
     weights = exact_rotary_frequencies(weights)
     check_values({key: value for key, value in weights.items() if key not in scales}, "SEINE UNet:")

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from seine_model import SeineConfig
 from seine_model.checkpoint import UNET_PREFIX, strip_prefix
+from seine_model.conversion import convert
+from seine_model.quantised import FORMAT_KEY, SCALE_KEY
 from seine_model.reading import read_checkpoint
 from tools.hosting.sample_bundle import sample_bundle
 
@@ -44,10 +46,13 @@ HEADS = (
 
 @dataclass(frozen=True, repr=False)
 class Sources:
-    """The same weights as a bundle (.safetensors), and its UNet alone as .safetensors and in both PyTorch formats."""
+    """The same weights as a bundle (.safetensors), and its UNet alone as .safetensors (in int8 too) and in both PyTorch
+    formats.
+    """
 
     bundle: bytes
     unet: bytes
+    scaled: bytes
     zipped: bytes
     old: bytes
 
@@ -59,11 +64,14 @@ class Sources:
         zipped, old = io.BytesIO(), io.BytesIO()
         torch.save({"ema": unet}, zipped)
         torch.save({"ema": unet}, old, _use_new_zipfile_serialization=False)
-        return cls(path.read_bytes(), save(unet, metadata), zipped.getvalue(), old.getvalue())
+        alone, scaled = folder / "unet.safetensors", folder / "scaled.safetensors"
+        alone.write_bytes(save(unet, metadata))
+        convert(alone, scaled, "int8")
+        return cls(path.read_bytes(), alone.read_bytes(), scaled.read_bytes(), zipped.getvalue(), old.getvalue())
 
     def any(self, rng: random.Random) -> tuple[str, bytes]:
-        kinds = ((".safetensors", self.bundle), (".safetensors", self.unet), (".pt", self.zipped), (".pt", self.old))
-        return rng.choice(kinds)
+        kinds = [(".safetensors", content) for content in (self.bundle, self.unet, self.scaled)]
+        return rng.choice([*kinds, (".pt", self.zipped), (".pt", self.old)])
 
 
 def flip_bits(rng: random.Random, sources: Sources) -> tuple[str, bytes]:
@@ -170,8 +178,37 @@ def change_keys(rng: random.Random, sources: Sources) -> tuple[str, bytes]:
     return _rewritten(rng, sources, change)
 
 
-def _rewritten(rng: random.Random, sources: Sources, change: Callable[[dict], None]) -> tuple[str, bytes]:
-    content = rng.choice([sources.bundle, sources.unet])
+def change_scales(rng: random.Random, sources: Sources) -> tuple[str, bytes]:
+    """Formats of eight bits that are none, or not those of their weights; scales of other values and shapes."""
+
+    def change(tensors: dict[str, Tensor]) -> None:
+        layers = [key.rpartition(".")[0] for key in tensors if key.endswith(FORMAT_KEY)]
+        for layer in rng.sample(layers, rng.choice([1, 1, 20])):
+            kind = rng.randrange(4)
+            if kind == 0:
+                text = json.dumps(
+                    {"format": rng.choice([*JUNK, "nvfp4", "float8_e4m3fn"]), "convrot": rng.choice(JUNK)}
+                )
+                tensors[f"{layer}.{FORMAT_KEY}"] = torch.tensor(list(rng.choice([text, "{", "3"]).encode()))
+            elif kind == 1:
+                scale = tensors[f"{layer}.{SCALE_KEY}"].clone()
+                scale.view(-1)[rng.randrange(scale.numel())] = rng.choice(VALUES)
+                tensors[f"{layer}.{SCALE_KEY}"] = scale.to(rng.choice([torch.float32, torch.float16, torch.int64]))
+            elif kind == 2:
+                part = rng.choice([FORMAT_KEY, SCALE_KEY, "weight"])
+                tensors[f"{layer}.{part}"] = rng.choice([torch.zeros(0), torch.zeros(3, 3), torch.tensor(1)])
+            else:
+                tensors.pop(f"{layer}.{rng.choice([FORMAT_KEY, SCALE_KEY, 'weight'])}")
+        if rng.random() < 0.2:
+            tensors["scaled_fp8"] = torch.zeros(rng.choice([0, 2]), dtype=torch.float8_e4m3fn)
+
+    return _rewritten(rng, sources, change, sources.scaled)
+
+
+def _rewritten(
+    rng: random.Random, sources: Sources, change: Callable[[dict], None], content: bytes = b""
+) -> tuple[str, bytes]:
+    content = content or rng.choice([sources.bundle, sources.unet])
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
     tensors = load(content)
@@ -257,7 +294,7 @@ def foreign(rng: random.Random, sources: Sources) -> tuple[str, bytes]:
 
 
 MUTATIONS = (
-    *(flip_bits, truncate, splice, change_header, change_metadata, change_tensors, change_keys),
+    *(flip_bits, truncate, splice, change_header, change_metadata, change_tensors, change_keys, change_scales),
     *(damage_pickle, damage_archive, foreign),
 )
 

@@ -35,6 +35,7 @@ def test_whole_files_work(sources, judge, tmp_path):
         "b.safetensors": sources.unet,
         "c.pt": sources.zipped,
         "d.pt": sources.old,
+        "e.safetensors": sources.scaled,
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
