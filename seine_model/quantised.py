@@ -115,53 +115,56 @@ def plain_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _formats_of_metadata(text: str) -> dict[str, Mapping[str, Any]]:
-    try:
-        layers = json.loads(text)["layers"]
-        if not all(isinstance(settings, dict) for settings in layers.values()):
-            raise TypeError
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{_METADATA_KEY} names no formats of layers: the file is damaged, {_FETCH}") from error
+    said = _json(text)
+    layers = said.get("layers") if isinstance(said, dict) else None
+    if not isinstance(layers, dict) or not all(isinstance(settings, dict) for settings in layers.values()):
+        raise CheckpointError(f"{_METADATA_KEY} names no formats of layers: the file is damaged, {_FETCH}")
     return layers
 
 
 def _settings(key: str, value: Tensor) -> dict[str, Any]:
-    try:
-        if value.dtype != torch.uint8 or value.ndim != 1 or value.numel() > _LONGEST_FORMAT:
-            raise ValueError
-        settings = json.loads(bytes(value.tolist()))
-        if not isinstance(settings, dict):
-            raise ValueError
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{key} names no format: the file is damaged, {_FETCH}") from error
+    text = value.dtype == torch.uint8 and value.ndim == 1 and value.numel() <= _LONGEST_FORMAT
+    settings = _json(bytes(value.tolist())) if text else None
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{key} names no format: the file is damaged, {_FETCH}")
     return settings
 
 
+def _json(text: str | bytes) -> Any:
+    """None for what is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _scale(layer: str, tensors: Mapping[str, Tensor]) -> Scale:
-    key = f"{layer}.{FORMAT_KEY}"
-    settings = _settings(key, tensors[key])
+    key, scale_key, input_key, format_key = (
+        f"{layer}.{name}" for name in ("weight", SCALE_KEY, INPUT_SCALE_KEY, FORMAT_KEY)
+    )
+    settings = _settings(format_key, tensors[format_key])
     kind, parameters = settings.get("format"), settings.get("params")
     rotated = settings.get("convrot") or (isinstance(parameters, dict) and parameters.get("convrot"))
     if not isinstance(kind, str) or kind not in STORED or rotated:
         words = f"{str(kind)[:40]}{' (rotated)' if rotated else ''}"
-        raise CheckpointError(f"{layer}.weight is stored as {words}, which is not read here. {_OTHERS}")
-    weight = tensors.get(f"{layer}.weight")
+        raise CheckpointError(f"{key} is stored as {words}, which is not read here. {_OTHERS}")
+    weight = tensors.get(key)
     if weight is None:
-        raise CheckpointError(f"{layer}.weight is missing, its format is there: the file is incomplete, {_FETCH}")
+        raise CheckpointError(f"{key} is missing, its format is there: the file is incomplete, {_FETCH}")
     if weight.dtype != STORED[kind] or weight.ndim not in (2, 4):
         raise CheckpointError(
-            f"{layer}.weight is said to be {kind} and is {str(weight.dtype).removeprefix('torch.')}, "
+            f"{key} is said to be {kind} and is {str(weight.dtype).removeprefix('torch.')}, "
             f"{list(weight.shape)}: the file is damaged, {_FETCH}"
         )
-    values, inputs = (tensors.get(f"{layer}.{name}") for name in (SCALE_KEY, INPUT_SCALE_KEY))
+    values, inputs = tensors.get(scale_key), tensors.get(input_key)
     rows = {1, len(weight)} if kind == INT8 else {1}
     values = torch.ones(1) if values is None and kind != INT8 else values
     if values is None or values.numel() not in rows or not _usable(values):
         raise CheckpointError(
-            f"{layer}.{SCALE_KEY} must be {' or '.join(map(str, sorted(rows)))} positive numbers: the file is damaged, "
-            f"{_FETCH}"
+            f"{scale_key} must be {' or '.join(map(str, sorted(rows)))} positive numbers: the file is damaged, {_FETCH}"
         )
     if inputs is not None and not (inputs.numel() == 1 and _usable(inputs)):
-        raise CheckpointError(f"{layer}.{INPUT_SCALE_KEY} must be one positive number: the file is damaged, {_FETCH}")
+        raise CheckpointError(f"{input_key} must be one positive number: the file is damaged, {_FETCH}")
     values = values.float().reshape(-1)
     if kind == INT8:
         values = values.expand(len(weight)).clone()

@@ -34,7 +34,7 @@ def stored(tensors: Mapping[str, Tensor], scales: Mapping[str, Scale], number_fo
     Raises ValueError for a format that is not one of DTYPES or ROUNDED.
     """
     if number_format not in (*DTYPES, *ROUNDED):
-        raise ValueError(f"number_format must be one of {', '.join((*DTYPES, *ROUNDED))}, it is {number_format!r}")
+        raise ValueError(f"number_format: choose one of {', '.join((*DTYPES, *ROUNDED))}, not {number_format!r}")
     dtype, kind = DTYPES.get(number_format, torch.float16), ROUNDED.get(number_format)
     unet = UNET_PREFIX if any(key.startswith(UNET_PREFIX) for key in tensors) else ""
     result = {}

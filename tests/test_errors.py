@@ -26,7 +26,11 @@ INTERNAL = {
 """Files whose errors nobody reads, and why."""
 HOST = {"lora_name"}
 """Inputs of the host's own nodes that show an error of ours."""
-LIBRARY = {"sample", "timestep", "timesteps", "context", "noise", "SEINE UNet", "base", "seine_config"}
+LIBRARY = {"sample", "timestep", "timesteps", "context", "noise", "number_format", "base"} | {
+    "SEINE UNet",
+    "seine_config",
+    "_quantization_metadata",
+}
 """Arguments of the network and its schedule, for those who use them without ComfyUI, and parts of a file."""
 CHECKS = {"check_latents", "check_finite"}
 """Functions that are given the remedy, last."""
