@@ -11,7 +11,8 @@ _MODEL_NAME_TOOLTIP = (
 )
 _WEIGHT_DTYPE_TOOLTIP = (
     "How the weights are stored. default: what suits this device. fp16 or bf16: 1.8 GB; on CPUs that have bf16 it is "
-    "twice as fast as fp32. fp8: 0.9 GB; e4m3fn costs little quality, e5m2 much more. fp32: exact, 3.6 GB."
+    "twice as fast as fp32. fp8: 0.9 GB; e4m3fn costs little quality, e5m2 much more. fp32: exact, 3.6 GB. "
+    "Files in int8 or scaled fp8 (0.9 GB) stay so with default."
 )
 
 

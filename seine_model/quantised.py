@@ -104,8 +104,16 @@ def dequantised(weight: Tensor, scale: Scale | None) -> Tensor:
 
 def largest_values(weight: Tensor, scale: Scale) -> Tensor:
     """The largest number of the weight, and minus it, as ``[2]``: NaN where it has one."""
-    largest = weight.abs().amax() if weight.dtype == torch.int8 else weight.float().abs().amax()
-    return torch.stack([sign * largest.float() * scale.values.amax() for sign in (1, -1)])
+    largest = largest_magnitude(weight) * scale.values.amax()
+    return torch.stack([largest, -largest])
+
+
+def largest_magnitude(tensor: Tensor) -> Tensor:
+    """Of numbers of eight bits, in float32. NaN and infinity are the largest of all."""
+    if not tensor.is_floating_point():
+        return tensor.float().abs().amax()
+    # Without the sign, floats are in the order of their bits.
+    return (tensor.contiguous().view(torch.uint8) & 0x7F).amax().view(1).view(tensor.dtype).float()[0]
 
 
 def plain_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .facts import facts_beside, take_facts
 from .file_kinds import DAMAGED, SAFETENSORS_SUFFIXES, CheckpointError, refuse_foreign_names, refuse_other_files
-from .quantised import in_todays_names
+from .quantised import in_todays_names, largest_magnitude
 
 FLOATS = (
     torch.float64,
@@ -151,9 +151,12 @@ def unusable_values(tensors: Mapping[str, Tensor], largest: float = LARGEST_WEIG
 
 
 def value_range(tensor: Tensor) -> tuple[float, float]:
-    """Smallest and largest value; NaN where there is one, 0 where there is none at all."""
+    """Smallest and largest value, or what bounds both; NaN where there is one, 0 where there is none at all."""
     if not tensor.numel():
         return 0.0, 0.0
+    if tensor.dtype.itemsize == 1 and tensor.is_floating_point():
+        largest = float(largest_magnitude(tensor))
+        return -largest, largest
     if tensor.dtype.itemsize == 1 or tensor.dtype == torch.bool:
         tensor = tensor.float()
     low, high = torch.aminmax(tensor)

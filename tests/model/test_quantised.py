@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from seine_model import CheckpointError, load_unet
 from seine_model.checkpoint import read_checkpoint
 from seine_model.conversion import convert
-from seine_model.quantised import dequantised, plain_weights, scales_of
+from seine_model.quantised import dequantised, largest_magnitude, plain_weights, scales_of
 from seine_model.quantising import is_rounded, rounded, scale_of
 from tests import golden_data as golden
 from tests.tools.converting import write_source
@@ -54,6 +54,18 @@ def test_fp8_with_a_scale_keeps_three_bits_of_weights_that_alone_would_vanish():
     relative = ((dequantised(rounded(weight, scale), scale) - weight) / weight)[large]
     assert relative.abs().max() <= 2**-4
     assert (weight.to(torch.float8_e4m3fn) == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_the_largest_of_all_numbers_of_eight_bits(dtype):
+    every = torch.arange(256, dtype=torch.uint8).view(dtype)
+    values = every.float().abs()
+    finite = every.view(torch.uint8)[values.isfinite()]
+    for count in (1, 5, 100, len(finite)):
+        some = finite[:count].view(dtype)
+        assert largest_magnitude(some) == some.float().abs().max()
+    if dtype.is_floating_point:
+        assert not largest_magnitude(every).isfinite()
 
 
 @pytest.mark.parametrize("number_format", ROUNDED)
