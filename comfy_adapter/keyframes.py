@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..seine_model.inputs import check_conditioning, check_images, check_mask
+from ..seine_model.inputs import check_conditioning, check_mask
 from ..seine_model.masks import assign_keyframes, kept_frames
-from ..seine_model.preprocessing import MID_GRAY, prepare_keyframes
+from ..seine_model.preprocessing import FIT_CLIP, MID_GRAY, prepare_keyframes, size_like
 from .encoding import encode_images
 
 MASK = "seine_mask"
@@ -72,26 +73,44 @@ def encode_gray(vae: Any, width: int, height: int) -> Tensor:
 
 
 def encode_keyframes(
-    vae: Any, mask: Tensor, keyframes: Tensor | None, width: int, height: int, resize_mode: str
+    vae: Any, mask: Tensor, pictures: Mapping[str, Tensor], width: int, height: int, resize_mode: str
 ) -> Tensor:
     """Latents ``[frames, 4, h, w]`` of the clip with its kept frames in place and mid-gray elsewhere.
 
-    mask ``[frames]``; keyframes ``[n, H, W, channels]``. Every distinct image is encoded once. Raises ValueError where
-    the images do not fit the mask.
+    mask ``[frames]``; pictures ``[n, H, W, channels]`` each, of any size, by the input they come from, in the order of
+    the frames. Every distinct image is encoded once. Raises ValueError where the images do not fit the mask.
     """
     kept = kept_frames(mask)
-    if keyframes is not None:
-        check_images(keyframes, "keyframes")
-    images = 0 if keyframes is None else keyframes.shape[0]
+    images = sum(map(len, pictures.values()))
     if kept and not images:
         raise ValueError(f"the mask keeps {len(kept)} frames but no keyframes are wired in: wire in their images")
     latents = encode_gray(vae, width, height).repeat(len(mask), 1, 1, 1)
     if images:
         assigned = assign_keyframes(mask, images)
-        prepared = prepare_keyframes(keyframes, width, height, resize_mode, "keyframes")
-        encoded = encode_images(vae, prepared, "keyframes")
-        latents[kept] = encoded[assigned].to(latents)
+        encoded = [
+            encode_images(vae, prepare_keyframes(picture, width, height, resize_mode, name), name)
+            for name, picture in pictures.items()
+        ]
+        latents[kept] = torch.cat(encoded)[assigned].to(latents)
     return latents
+
+
+def in_order(pictures: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str, Tensor]:
+    """The pictures, of which the k-th image is frame ``kept[k]``, in the order of their frames."""
+    if list(kept) == sorted(kept):
+        return dict(pictures)
+    single = [
+        (f"{name} {index}", image) for name, images in pictures.items() for index, image in enumerate(images.split(1))
+    ]
+    return dict(image for _, image in sorted(zip(kept, single, strict=True), key=lambda placed: placed[0]))
+
+
+def clip_size(pictures: Mapping[str, Tensor], width: int, height: int, resize_mode: str) -> tuple[int, int, str]:
+    """Width and height of the clip, and how its pictures are brought to it; see `FIT_CLIP`."""
+    if resize_mode != FIT_CLIP:
+        return width, height, resize_mode
+    first = next(iter(pictures.values()), None)
+    return (width, height, "crop") if first is None else (*size_like(first, width, height, LATENT_SCALE), "crop")
 
 
 def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:

@@ -4,8 +4,12 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter import keyframes as clip_keyframes
-from ..seine_model.preprocessing import RESIZE_MODES
+from ..seine_model.inputs import check_images
+from ..seine_model.placement import places
+from ..seine_model.preprocessing import FIT_CLIP, RESIZE_MODES
 from .checked import checked
+
+MOST_KEYFRAMES = 32
 
 
 class SEINEImageToVideo(io.ComfyNode):
@@ -16,33 +20,73 @@ class SEINEImageToVideo(io.ComfyNode):
             display_name="SEINE Image to Video",
             category="SEINE",
             description=(
-                "Put keyframe images where the mask keeps frames, and make the latent to sample: image to video, "
-                "transitions, or, without keyframes, text to video."
+                "What is wired in is what it makes: with first_image a clip from an image, with last_image too a "
+                "transition, with keyframes any frames between, with none a clip of text."
             ),
-            search_aliases=["seine", "i2v", "image to video", "transition", "keyframes", "text to video"],
+            search_aliases=[
+                *("seine", "i2v", "image to video", "transition", "keyframes", "text to video"),
+            ],
             inputs=[
                 io.Conditioning.Input("positive", tooltip="What the clip shows."),
                 io.Conditioning.Input("negative", tooltip="What to avoid; an empty prompt is the usual choice."),
                 io.Vae.Input("vae", tooltip="The Stable Diffusion 1.x VAE that goes with the model."),
-                io.Mask.Input("mask", tooltip="Which frames are given, from SEINE Mask Builder."),
                 io.Int.Input("width", default=560, min=8, max=8192, step=8, tooltip="Width of the clip in pixels."),
                 io.Int.Input("height", default=240, min=8, max=8192, step=8, tooltip="Height of the clip in pixels."),
                 io.Combo.Input(
                     "resize_mode",
-                    options=list(RESIZE_MODES),
-                    default="stretch",
+                    options=[*RESIZE_MODES, FIT_CLIP],
+                    default="crop",
                     tooltip=(
-                        "How keyframes of another size fit: stretch (as the official code does), crop the sides, or "
-                        "pad with black bars."
+                        "How images of another shape fit: crop the sides, pad with black bars, or stretch as the "
+                        "official code does. fit clip to image: the clip has the first image's shape, and about as "
+                        "many pixels as width x height."
                     ),
                 ),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="How many clips to make at once."),
+                io.Image.Input("first_image", optional=True, tooltip="The clip begins with it."),
+                io.Image.Input("last_image", optional=True, tooltip="The clip ends with it."),
+                io.Autogrow.Input(
+                    "more_keyframes",
+                    optional=True,
+                    tooltip="Images between first and last, each of any size; every wire makes room for another.",
+                    template=io.Autogrow.TemplatePrefix(
+                        io.Image.Input("keyframe", tooltip="An image between first and last."),
+                        prefix="keyframe",
+                        min=0,
+                        max=MOST_KEYFRAMES,
+                    ),
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip=(
+                        "From SEINE Mask Builder, in place of frames and keyframe_places: images fill the frames it "
+                        "keeps, in order."
+                    ),
+                ),
                 io.Image.Input(
                     "keyframes",
                     optional=True,
+                    tooltip="A batch of images of one size: frames between first and last, or those a mask keeps.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=16,
+                    min=1,
+                    max=4096,
+                    optional=True,
                     tooltip=(
-                        "One image per given frame, in order. One image also fills several given frames at one end, "
-                        "two fill both ends."
+                        "Length of the clip; a mask has its own. SEINE was trained on 16: use context windows for long "
+                        "ones."
+                    ),
+                ),
+                io.String.Input(
+                    "keyframe_places",
+                    default="",
+                    optional=True,
+                    tooltip=(
+                        "Which frames the keyframes are, such as 7, 11. Empty: spread evenly. Counted from 0, negative "
+                        "ones from the end. Not with a mask."
                     ),
                 ),
             ],
@@ -60,18 +104,38 @@ class SEINEImageToVideo(io.ComfyNode):
         positive: list,
         negative: list,
         vae,
-        mask: torch.Tensor,
         width: int,
         height: int,
         resize_mode: str,
         batch_size: int,
+        first_image: torch.Tensor | None = None,
+        last_image: torch.Tensor | None = None,
+        more_keyframes: dict[str, torch.Tensor] | None = None,
+        mask: torch.Tensor | None = None,
         keyframes: torch.Tensor | None = None,
+        frames: int = 16,
+        keyframe_places: str = "",
     ) -> io.NodeOutput:
         clip_keyframes.check_size(width, height)
-        frames = clip_keyframes.frame_values(mask)
-        latents = clip_keyframes.encode_keyframes(vae, frames, keyframes, width, height, resize_mode)
+        named = {"first_image": first_image, **(more_keyframes or {}), "keyframes": keyframes, "last_image": last_image}
+        pictures = {name: images for name, images in named.items() if images is not None}
+        for name, images in pictures.items():
+            check_images(images, name)
+        if mask is None:
+            ends = [len(pictures.get(name, ())) for name in ("first_image", "last_image")]
+            between = sum(map(len, pictures.values())) - sum(ends)
+            kept = places(frames, between, keyframe_places, *ends)
+            generated = torch.ones(frames)
+            generated[kept] = 0
+            pictures = clip_keyframes.in_order(pictures, kept)
+        elif keyframe_places.strip():
+            raise ValueError("keyframe_places: mask says which frames are given: empty keyframe_places, or unplug mask")
+        else:
+            generated = clip_keyframes.frame_values(mask)
+        width, height, resize_mode = clip_keyframes.clip_size(pictures, width, height, resize_mode)
+        latents = clip_keyframes.encode_keyframes(vae, generated, pictures, width, height, resize_mode)
         return io.NodeOutput(
-            clip_keyframes.attach(positive, frames, latents),
-            clip_keyframes.attach(negative, frames, latents),
+            clip_keyframes.attach(positive, generated, latents),
+            clip_keyframes.attach(negative, generated, latents),
             {"samples": torch.zeros_like(latents).repeat(batch_size, 1, 1, 1)},
         )

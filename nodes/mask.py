@@ -37,8 +37,8 @@ class SEINEMaskBuilder(io.ComfyNode):
                     "indices",
                     default="0, 15",
                     tooltip=(
-                        "Custom keyframes only: the given frames, counted from 0, separated by commas. Negative ones "
-                        "count from the end."
+                        "Custom keyframes only: the given frames, counted from 0, such as 0, 7, 15 or 0-3, 15. "
+                        "Negative ones count from the end."
                     ),
                 ),
                 io.Int.Input(
@@ -48,8 +48,18 @@ class SEINEMaskBuilder(io.ComfyNode):
                     max=4096,
                     tooltip="Length of the clip. SEINE was trained on 16; use context windows for long ones.",
                 ),
-                io.Int.Input("width", default=560, min=8, max=8192, step=8, tooltip="Width of the clip in pixels."),
-                io.Int.Input("height", default=240, min=8, max=8192, step=8, tooltip="Height of the clip in pixels."),
+                *(
+                    io.Int.Input(
+                        name,
+                        default=default,
+                        min=8,
+                        max=8192,
+                        step=8,
+                        advanced=True,
+                        tooltip=f"{side} of the mask in pixels, for what shows or stores it. The clip has its own size.",
+                    )
+                    for name, side, default in (("width", "Width", 560), ("height", "Height", 240))
+                ),
             ],
             outputs=[io.Mask.Output(tooltip="One mask per frame: 1 = generate, 0 = keep.")],
         )

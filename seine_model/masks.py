@@ -15,6 +15,13 @@ MODES = {
     "custom keyframes": "{indices}",
 }
 """What users choose among, as `frame_mask` reads it."""
+MOST_IN_A_RANGE = 10_000
+"""More frames than a clip has: a slip, of which the ends are enough to be told."""
+
+_COMMAS = re.compile("[,;，、；،]")
+_RANGE = re.compile(r"(\d)(\s*)(?:-|–|—|~|～|\.\.|到|至)\2(?=\d)")
+"""With space on both sides or none: 15 -1 are two numbers."""
+_WORD = re.compile(r"([+-]?\d{1,9})(?:~(\d{1,9}))?")
 
 
 def frame_mask(spec: str, frames: int) -> Tensor:
@@ -33,7 +40,11 @@ def frame_mask(spec: str, frames: int) -> Tensor:
         place, count = named[1], int(named[2])
         needed = 2 * count if place == "onelast" else count
         if count < 1 or needed > frames:
-            raise ValueError(f"{spec} keeps {needed} frames of a clip of {frames}: choose from 1 to {frames}")
+            both = " at both ends" if place == "onelast" else ""
+            most = frames // 2 if place == "onelast" else frames
+            raise ValueError(
+                f"count: {count} given frames{both} of a clip of {frames}: choose from 1 to {most}, or raise frames"
+            )
         if place in ("first", "onelast"):
             mask[:count] = 0
         if place in ("last", "onelast"):
@@ -50,16 +61,21 @@ def frame_mask(spec: str, frames: int) -> Tensor:
 
 
 def parse_indices(text: str) -> list[int]:
-    """Whole numbers separated by commas or spaces. Raises ValueError for anything else, and for none at all."""
-    words = text.replace(",", " ").split()
-    try:
-        indices = [int(word) for word in words]
-    except ValueError:
-        indices = []
+    """Whole numbers and ranges such as 0-3, separated by commas, spaces or what other scripts have for a comma.
+
+    Raises ValueError for anything else, and for none at all.
+    """
+    indices: list[int] = []
+    for word in _RANGE.sub(r"\1~", _COMMAS.sub(" ", text)).split():
+        found = _WORD.fullmatch(word)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+        if last < first:
+            indices = []
+            break
+        indices += range(first, last + 1) if abs(last - first) <= MOST_IN_A_RANGE else [first, last]
     if not indices:
         raise ValueError(
-            f"frame indices must be whole numbers separated by commas, such as 0, 7, 15; got {text!r:.60}: write "
-            "them so"
+            f"frame indices must be whole numbers, such as 0, 7, 15 or 0-3, 15; got {text!r:.60}: write them so"
         )
     return indices
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from .inputs import check_images
 
-RESIZE_MODES = ("stretch", "crop", "pad")
+RESIZE_MODES = ("crop", "pad", "stretch")
+FIT_CLIP = "fit clip to image"
+"""The clip takes the picture's shape, instead of the picture the clip's."""
 MID_GRAY = 0.5
 """What stands where a frame is to be generated: 0 in the VAE's [-1, 1]."""
 
@@ -53,6 +57,16 @@ def resize(images: Tensor, width: int, height: int, mode: str = "stretch") -> Te
     else:
         out = F.pad(out, (left, width - size[1] - left, top, height - size[0] - top))
     return out.movedim(1, -1).clamp(0, 1)
+
+
+def size_like(images: Tensor, width: int, height: int, multiple: int) -> tuple[int, int]:
+    """Width and height of a clip in the shape of ``[n, H, W, channels]``, of about ``width*height`` pixels.
+
+    Both are multiples of `multiple`: an image is cropped by less than that.
+    """
+    scale = math.sqrt(width * height / (images.shape[1] * images.shape[2]))
+    sides = (max(multiple, round(side * scale / multiple) * multiple) for side in (images.shape[2], images.shape[1]))
+    return tuple(sides)
 
 
 def prepare_keyframes(images: Tensor, width: int, height: int, mode: str = "stretch", name: str = "images") -> Tensor:

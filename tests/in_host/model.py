@@ -29,8 +29,8 @@ class Fixture:
         self.path = files.model_path("sample.safetensors")
         self.model, self.clip, self.vae = loading.load_bundle(self.path, None)
         self.mask = frame_mask("onelast1", FRAMES)
-        images = torch.rand(2, SIZE * 8, SIZE * 8, 3, generator=torch.Generator().manual_seed(3))
-        self.latents = keyframes.encode_keyframes(self.vae, self.mask, images, SIZE * 8, SIZE * 8, "stretch")
+        given = {"keyframes": torch.rand(2, SIZE * 8, SIZE * 8, 3, generator=torch.Generator().manual_seed(3))}
+        self.latents = keyframes.encode_keyframes(self.vae, self.mask, given, SIZE * 8, SIZE * 8, "stretch")
         self.prompts = [self.encode(text) for text in ("a red ball moves left over a green field", "")]
 
     def encode(self, text: str) -> list:

@@ -38,7 +38,7 @@ def main() -> dict[str, Any]:
     images = torch.rand(2, 40, 72, 3)
     bad = images.clone()
     bad[1, 0, 0, 0] = float("nan")
-    keyframes.encode_keyframes(CountingVAE(), frame_mask("onelast3", 16), images, 72, 40, "stretch")
+    keyframes.encode_keyframes(CountingVAE(), frame_mask("onelast3", 16), {"keyframes": images}, 72, 40, "stretch")
     encoded, _ = list(calls), calls.clear()
     decoding.decode_frames(CountingVAE(), torch.zeros(10, 4, 5, 9), 4)
     broken = torch.zeros(2, 4, 5, 9)
@@ -61,9 +61,9 @@ def main() -> dict[str, Any]:
         "gray latents": [list(loading.load_model(path).model.gray_latent) for path in (bundle, own_gray)],
         "encoded at once": encoded,
         "decoded at once": list(calls),
-        "NaN keyframe": message(lambda: keyframes.encode_keyframes(vae, mask, bad, 72, 40, "stretch")),
+        "NaN keyframe": message(lambda: keyframes.encode_keyframes(vae, mask, {"keyframes": bad}, 72, 40, "stretch")),
         "NaN latent": message(lambda: decoding.decode_frames(vae, broken, 4)),
         "video latent": message(lambda: decoding.decode_frames(vae, torch.zeros(1, 4, 2, 5, 9), 4)),
-        "RGBA": list(keyframes.encode_keyframes(vae, mask, rgba, 72, 40, "stretch").shape),
+        "RGBA": list(keyframes.encode_keyframes(vae, mask, {"keyframes": rgba}, 72, 40, "stretch").shape),
         "text": list(clip.encode_from_tokens(clip.tokenize("a red ball")).shape),
     }

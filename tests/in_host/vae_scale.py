@@ -32,7 +32,8 @@ def main() -> dict[str, Any]:
     def heard(mode: str, change: Any = lambda latents: latents) -> list[str]:
         mask = frame_mask(mode, FRAMES)
         images = torch.rand(FRAMES, SIZE, SIZE, 3)[: int((mask == 0).sum())]
-        given: Tensor = keyframes.encode_keyframes(vae, mask, images if len(images) else None, SIZE, SIZE, "stretch")
+        pictures = {"keyframes": images} if len(images) else {}
+        given: Tensor = keyframes.encode_keyframes(vae, mask, pictures, SIZE, SIZE, "stretch")
         conds = [keyframes.attach(prompt, mask, change(given)) for prompt in prompts]
         handler = Heard()
         logging.getLogger().addHandler(handler)

@@ -22,8 +22,8 @@ def test_other_masks():
     ("spec", "frames", "message"),
     [
         ("first1", 0, "at least 1"),
-        ("first17", 16, "keeps 17 frames"),
-        ("onelast9", 16, "keeps 18 frames"),
+        ("first17", 16, "count: 17 given frames of a clip of 16"),
+        ("onelast9", 16, "count: 9 given frames at both ends of a clip of 16: choose from 1 to 8"),
         ("first0", 16, "choose from 1"),
         ("0,16", 16, "index 16 is outside the clip: its frames are 0 to 15"),
         ("-17", 16, "outside the clip"),
@@ -36,8 +36,29 @@ def test_impossible_masks_are_refused(spec, frames, message):
         frame_mask(spec, frames)
 
 
-def test_indices_take_commas_and_spaces():
-    assert parse_indices(" 0, 7 15") == [0, 7, 15]
+@pytest.mark.parametrize(
+    ("text", "indices"),
+    [
+        (" 0, 7 15", [0, 7, 15]),
+        ("0，7、15；3", [0, 7, 15, 3]),
+        ("０，１５", [0, 15]),
+        ("0-3", [0, 1, 2, 3]),
+        ("0 - 2, 15", [0, 1, 2, 15]),
+        ("0–2 4~5 7..8 10到11", [0, 1, 2, 4, 5, 7, 8, 10, 11]),
+        ("0,-1", [0, -1]),
+        ("15 -16", [15, -16]),
+        ("3-3", [3]),
+        ("0-999999999", [0, 999999999]),
+    ],
+)
+def test_indices_as_people_write_them(text, indices):
+    assert parse_indices(text) == indices
+
+
+@pytest.mark.parametrize("text", ["3-1", "1-", "-1--3", "1.5", "0-3-5", "9" * 12, "0x3"])
+def test_indices_that_are_none(text):
+    with pytest.raises(ValueError, match="whole numbers, such as 0, 7, 15 or 0-3, 15"):
+        parse_indices(text)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,24 @@
  */
 
 export const MOST_FRAMES = 4096
+const MOST_IN_A_RANGE = 10000
+
+/** Whole numbers and ranges such as "0, 7, 12-15"; null for anything else. */
+function parseIndices(text) {
+  const spaced = text.normalize("NFKC").replace(/[,;、،]/g, " ")
+  const words = spaced.replace(/(\d)(\s*)(?:-|–|—|~|\.\.|到|至)\2(?=\d)/g, "$1~").split(/\s+/).filter(Boolean)
+  const indices = []
+  for (const word of words) {
+    const found = /^([+-]?\d{1,9})(?:~(\d{1,9}))?$/.exec(word)
+    if (!found) return null
+    const first = Number(found[1])
+    const last = Number(found[2] ?? found[1])
+    if (last < first) return null
+    if (last - first > MOST_IN_A_RANGE) indices.push(first, last)
+    else for (let index = first; index <= last; index++) indices.push(index)
+  }
+  return indices.length ? indices : null
+}
 
 /**
  * @param {string} mode the mask builder's mode
@@ -22,9 +40,9 @@ export function keptFrames(mode, count, indices, frames) {
   const fail = (kind, value) => ({ kept: new Set(), problem: { kind, value } })
 
   if (mode === "custom keyframes") {
-    const words = indices.replaceAll(",", " ").split(/\s+/).filter(Boolean)
-    if (!words.length || !words.every((word) => /^[+-]?\d+$/.test(word))) return fail("not numbers", indices)
-    for (const index of words.map(Number)) {
+    const named = parseIndices(indices)
+    if (!named) return fail("not numbers", indices)
+    for (const index of named) {
       if (index < -frames || index >= frames) return fail("outside", index)
       kept.add(index < 0 ? index + frames : index)
     }
