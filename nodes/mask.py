@@ -56,7 +56,7 @@ class SEINEMaskBuilder(io.ComfyNode):
                         max=8192,
                         step=8,
                         advanced=True,
-                        tooltip=f"{side} of the mask in pixels, for what shows or stores it. The clip has its own size.",
+                        tooltip=f"{side} of the mask in pixels, for what shows or stores it; the clip has its own.",
                     )
                     for name, side, default in (("width", "Width", 560), ("height", "Height", 240))
                 ),
