@@ -10,10 +10,11 @@ async def comfy_entrypoint():
     """Called by ComfyUI when it loads the pack."""
     from comfy_api.v0_0_2 import ComfyExtension
 
-    from .comfy_adapter.files import register_folder
+    from .comfy_adapter.files import prepare_folders, register_folder
     from .nodes import NODES
 
     register_folder()
+    prepare_folders()
 
     class SEINEExtension(ComfyExtension):
         async def get_node_list(self) -> list:

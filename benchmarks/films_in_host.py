@@ -73,7 +73,7 @@ def story(loaded: tuple, script: str, pictures: str, target: str, steps: int, cf
     images = load_file(pictures)["first"]
     size = (images.shape[2], images.shape[1])
     settings = Settings(steps, cfg, "ddim", "seine", WINDOW, OVERLAP)
-    latents, timeline = sample_story(model, clip, vae, images, script, "", 8.0, size, "crop", 0, settings)
+    latents, timeline = sample_story(model, clip, vae, {"images": images}, script, "", 8.0, size, "crop", 0, settings)
     decoded = {"film": decode_frames(vae, latents, WINDOW), "pictures": vae.decode(vae.encode(images))}
     save_file({name: frames.contiguous() for name, frames in decoded.items()}, target)
     return {"timeline": timeline}

@@ -22,7 +22,7 @@ from tools.hosting.client import Client, RunError
 from tools.hosting.model_files import SMALL_CFG, SMALL_MODEL, SMALL_SIZE
 from tools.hosting.server import ComfyServer, ServerError
 
-PICTURE = Path(__file__).resolve().parents[1] / "example_inputs" / "red_ball.png"
+PICTURE = Path(__file__).resolve().parents[1] / "example_inputs" / "seine_red_ball.png"
 FLAGS: dict[str, float] = {
     **dict.fromkeys(
         [

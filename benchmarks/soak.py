@@ -24,7 +24,7 @@ from tools.hosting.client import Client, RunError
 from tools.hosting.model_files import SMALL_CFG, SMALL_MODEL, SMALL_SIZE
 from tools.hosting.server import ComfyServer
 
-PICTURE = Path(__file__).resolve().parents[1] / "example_inputs" / "red_ball.png"
+PICTURE = Path(__file__).resolve().parents[1] / "example_inputs" / "seine_red_ball.png"
 WORKFLOWS = ("image_to_video", "text_to_video", "transition", "extend_video")
 MEASURES = ("memory MB", "open files", "threads", "temporary files", "store MB")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import folder_paths
@@ -12,7 +13,9 @@ FOLDER = "seine"
 _MODEL_FOLDERS = (FOLDER, "diffusion_models", "unet", "checkpoints")
 _SUFFIXES = {".safetensors", ".sft", ".pt", ".pth", ".ckpt", ".bin"}
 BUNDLED = "bundled"
-_PACK_MODELS = str(Path(__file__).resolve().parents[1] / "models")
+_PACK = Path(__file__).resolve().parents[1]
+_PACK_MODELS = str(_PACK / "models")
+EXAMPLES = _PACK / "example_inputs"
 
 
 def register_folder() -> None:
@@ -22,6 +25,24 @@ def register_folder() -> None:
         if folder not in paths:
             paths = [*paths, folder]
     folder_paths.folder_names_and_paths[FOLDER] = (paths, set(suffixes) | _SUFFIXES)
+
+
+def prepare_folders() -> None:
+    """Make models/seine, with a file that says what goes there, and put the templates' pictures among the inputs.
+
+    What is there stays as it is; what cannot be written is left out: a folder may be another user's.
+    """
+    try:
+        folder = Path(folder_paths.models_dir, FOLDER)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "put_seine_checkpoints_here").touch()
+        inputs = Path(folder_paths.get_input_directory())
+        inputs.mkdir(parents=True, exist_ok=True)
+        for picture in sorted(EXAMPLES.glob("*.png")):
+            if not (inputs / picture.name).exists():
+                shutil.copyfile(picture, inputs / picture.name)
+    except OSError as error:
+        logging.warning("SEINE: %s could not be written (%s)", error.filename, error.strerror)
 
 
 def model_names() -> list[str]:

@@ -8,7 +8,7 @@ from ..comfy_adapter.films.film import Settings
 from ..comfy_adapter.films.storytelling import sample_story
 from ..comfy_adapter.keyframes import check_size
 from ..comfy_adapter.sampling import require_keyframes
-from ..seine_model.preprocessing import RESIZE_MODES
+from ..seine_model.preprocessing import FIT_CLIP, RESIZE_MODES
 from .checked import checked
 from .sampling_inputs import sampling_inputs
 
@@ -113,6 +113,9 @@ class SEINEExtendVideo(io.ComfyNode):
         return io.NodeOutput({"samples": torch.cat(parts[direction])}, {"samples": new})
 
 
+MOST_SHOTS = 64
+
+
 class SEINEStory(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -129,7 +132,6 @@ class SEINEStory(io.ComfyNode):
                 io.Model.Input("model", tooltip="SEINE."),
                 io.Clip.Input("clip", tooltip="Reads the prompts: the CLIP of the same checkpoint."),
                 io.Vae.Input("vae", tooltip="The VAE that goes with the model."),
-                io.Image.Input("images", tooltip="The first image of each shot, in order."),
                 io.String.Input(
                     "story",
                     multiline=True,
@@ -140,8 +142,8 @@ class SEINEStory(io.ComfyNode):
                     ),
                     tooltip=(
                         "One line per segment, shots and transitions in turn: shot, or transition, its length in "
-                        "frames or seconds (2s), a colon and the prompt. A transition at the end leads back to the "
-                        "start."
+                        "frames or seconds (2s), a colon and the prompt; or cut alone. A transition at the end leads "
+                        "back to the start."
                     ),
                 ),
                 io.String.Input("negative_prompt", default="", tooltip="What to avoid in all of it; may be empty."),
@@ -157,11 +159,26 @@ class SEINEStory(io.ComfyNode):
                 io.Int.Input("height", default=320, min=8, max=8192, step=8, tooltip="Height of the film in pixels."),
                 io.Combo.Input(
                     "resize_mode",
-                    options=list(RESIZE_MODES),
+                    options=[*RESIZE_MODES, FIT_CLIP],
                     default="crop",
-                    tooltip="How images of another size fit: stretch, crop the sides, or pad with black bars.",
+                    tooltip=(
+                        "How images of another shape fit: crop the sides, pad with black bars, or stretch. fit clip to "
+                        "image: the film has the first image's shape, and about as many pixels as width x height."
+                    ),
                 ),
                 *_window_inputs(),
+                io.Image.Input("images", optional=True, tooltip="The first image of each shot, in order, as a batch."),
+                io.Autogrow.Input(
+                    "shot_images",
+                    optional=True,
+                    tooltip="The same, one by one and each of any size; every wire makes room for another.",
+                    template=io.Autogrow.TemplatePrefix(
+                        io.Image.Input("image", tooltip="The first image of a shot."),
+                        prefix="image",
+                        min=0,
+                        max=MOST_SHOTS,
+                    ),
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="film", tooltip="All frames, as batch."),
@@ -177,7 +194,6 @@ class SEINEStory(io.ComfyNode):
         model,
         clip,
         vae,
-        images: torch.Tensor,
         story: str,
         negative_prompt: str,
         fps: float,
@@ -191,11 +207,15 @@ class SEINEStory(io.ComfyNode):
         scheduler: str,
         window: int,
         overlap: int,
+        images: torch.Tensor | None = None,
+        shot_images: dict[str, torch.Tensor] | None = None,
     ) -> io.NodeOutput:
         require_keyframes(model)
         check_size(width, height)
+        named = {"images": images, **(shot_images or {})}
+        pictures = {name: given for name, given in named.items() if given is not None}
         settings = Settings(steps, cfg, sampler_name, scheduler, window, overlap)
         latents, timeline = sample_story(
-            model, clip, vae, images, story, negative_prompt, fps, (width, height), resize_mode, seed, settings
+            model, clip, vae, pictures, story, negative_prompt, fps, (width, height), resize_mode, seed, settings
         )
         return io.NodeOutput({"samples": latents}, fps, timeline)

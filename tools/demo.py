@@ -49,10 +49,10 @@ class Clip:
 
 
 SMALL_MODEL_CLIPS = {
-    "image_to_video": Clip("image_to_video", ("red_ball.png",), "a red ball moves right over a green field"),
+    "image_to_video": Clip("image_to_video", ("seine_red_ball.png",), "a red ball moves right over a green field"),
     "transition": Clip(
         "transition",
-        ("yellow_ring.png", "purple_cross.png"),
+        ("seine_yellow_ring.png", "seine_purple_cross.png"),
         "a yellow ring over blue stripes changes into a purple cross over a pink field",
     ),
     # Far from anything the small model has seen.

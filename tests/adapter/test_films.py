@@ -49,6 +49,18 @@ def test_a_changed_prompt_remakes_its_shot_and_the_transitions_beside_it(report)
     assert changed == {"windows": [8, 8, 8], "same shots": True, "others differ": True}
 
 
+def test_another_seed_of_a_shot_rolls_it_and_the_transitions_beside_it(report):
+    assert report["rolled again"] == {"windows": [8, 8, 8], "same shots": True, "others differ": True}
+
+
+def test_a_cut_joins_shots_as_they_are(report):
+    assert report["cut"] == {"frames": 10 + 4 + 1, "first shot": True}
+
+
+def test_images_one_by_one_tell_the_same_story(report):
+    assert report["one by one"]
+
+
 def test_a_story_ending_with_a_transition_leads_back_to_its_start(report):
     assert report["looped"] == {"windows": [8], "frames": 31, "same film": True}
 

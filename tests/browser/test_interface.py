@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,8 @@ from tools.authoring import build_locales, build_workflows
 from tools.hosting import browser
 from tools.hosting.model_files import INTERPOLATOR, SEINE
 from tools.hosting.server import ComfyServer
+from tools.hosting.workflow_graph import FOLDER, TITLES, interface_file
 
-FOLDER = Path(__file__).parents[2] / "workflows"
 TEMPLATES = sorted(build_workflows.workflows())
 DROP = """text => {
     const data = new DataTransfer()
@@ -37,7 +36,6 @@ def served(host, tmp_path_factory):
     with ComfyServer(host, base, extra_args=["--preview-method", "latent2rgb"]) as server:
         write_models(server.models)
         (server.models / INTERPOLATOR.directory / INTERPOLATOR.name).touch()  # named, not used
-        server.client.upload_image("example.png", Path(__file__).parents[2] / "example_inputs" / "red_ball.png")
         browser.save_settings(server.client.address, browser.SETTINGS)
         yield server
 
@@ -73,11 +71,11 @@ def types(page):
 
 
 def saved_types(name):
-    return [node["type"] for node in json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["nodes"]]
+    return [node["type"] for node in json.loads(interface_file(name).read_text(encoding="utf-8"))["nodes"]]
 
 
 def drop(page, name, changes=None):
-    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    text = interface_file(name).read_text(encoding="utf-8")
     for old, new in (changes or {}).items():
         text = text.replace(old, new)
     page.evaluate(DROP, text)
@@ -89,7 +87,7 @@ def test_template_opens_from_the_dialog(page, name):
     page.get_by_role("button", name="Templates").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("comfyui-seine").first.click()
-    card = page.get_by_test_id(f"template-workflow-{name}")
+    card = page.get_by_test_id(f"template-workflow-{TITLES[name]}")
     card.scroll_into_view_if_needed()  # pictures below the fold are loaded when they are seen
     picture = card.locator("img").first
     picture.wait_for()
@@ -107,7 +105,7 @@ def test_workflow_file_dropped_on_the_canvas(page, host):
     drop(page, "transition")
     assert sorted(types(page)) == sorted(saved_types("transition"))
     prompt = comparable(page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"), host)
-    api = comparable((FOLDER / "api" / "transition.json").read_text(encoding="utf-8"), host)
+    api = comparable((FOLDER / "transition.json").read_text(encoding="utf-8"), host)
     assert {key: node["inputs"] for key, node in prompt.items()} == {key: node["inputs"] for key, node in api.items()}
 
 

@@ -127,6 +127,18 @@ def main() -> dict[str, Any]:
         "same shots": torch.equal(changed[:10], story[:10]) and torch.equal(changed[25:], story[25:]),
         "others differ": not torch.allclose(changed[10:25], story[10:25]),
     }
+    rolled, _ = told(STORY.replace("shot 4:", "shot 4 seed 99:"))
+    report["rolled again"] = {
+        "windows": taken(),
+        "same shots": torch.equal(rolled[:10], story[:10]) and torch.equal(rolled[25:], story[25:]),
+        "others differ": not torch.allclose(rolled[10:25], story[10:25]),
+    }
+    cut, _ = told("shot 10: a red ball\ncut\nshot 4: a blue ball\ncut\nshot 1:")
+    taken()
+    report["cut"] = {"frames": len(cut), "first shot": torch.equal(cut[:10], story[:10])}
+    alone = {f"image{number}": picture for number, picture in enumerate(pictures.split(1))}
+    report["one by one"] = torch.equal(told(images=None, shot_images=alone)[0], story)
+    taken()
     looped, _ = told(STORY + "\ntransition 5: it turns red")
     report["looped"] = {"windows": taken(), "frames": len(looped), "same film": torch.equal(looped[:26], story)}
 

@@ -41,13 +41,41 @@ def test_a_transition_at_the_end_is_allowed():
     assert parse_story("shot 8: a\ntransition 8: b", 8, 1)[-1].kind == TRANSITION
 
 
+def test_a_cut_has_no_frames():
+    segments = parse_story("shot 3: a\ncut\nshot 2: b\nCut:\nshot 1:\ntransition 4: c", 8, 3)
+    assert [(each.kind, each.start) for each in segments] == [(SHOT, 0), (SHOT, 3), (SHOT, 5), (TRANSITION, 6)]
+
+
+def test_a_segment_may_have_a_seed_of_its_own():
+    segments = parse_story("shot 3 seed 7: a\ntransition 0.5s  SEED 12345678901: b\nshot 2:", 8, 2)
+    assert [each.seed for each in segments] == [7, 12345678901, None]
+
+
+def test_the_script_as_it_is_written_in_chinese_and_in_a_hurry():
+    segments = parse_story(
+        "镜头 2秒：湖上的船\n转场 12帧 种子 3：湖水结冰\n镜头1.5s：冰\n切\nshot 2sec：a\ntransition 4：b", 8, 3
+    )
+    assert [(each.kind, each.frames, each.seed) for each in segments] == [
+        (SHOT, 16, None),
+        (TRANSITION, 12, 3),
+        (SHOT, 12, None),
+        (SHOT, 16, None),
+        (TRANSITION, 4, None),
+    ]
+    assert [each.prompt for each in segments] == ["湖上的船", "湖水结冰", "冰", "a", "b"]
+
+
 @pytest.mark.parametrize(
     ("script", "pictures", "message"),
     [
         ("shot 2s a boat", 1, 'line 1: cannot read "shot 2s a boat"'),
         ("shot 16: a\n\npan 8: b", 1, "line 3: cannot read"),
         ("transition 8: a\nshot 8: b", 1, "line 1: here comes a transition.*put a shot before it"),
-        ("shot 8: a\nshot 8: b", 2, "line 2: here comes a shot.*put a transition before it"),
+        ("shot 8: a\nshot 8: b", 2, "line 2: here comes a shot.*put a transition, or cut, before it"),
+        ("shot 8: a\ncut\ncut\nshot 8: b", 2, "line 3: here comes a cut.*put a shot before it"),
+        ("cut\nshot 8: a", 1, "line 1: here comes a cut"),
+        ("shot 8: a\ncut", 1, "it ends with a cut, which leads nowhere"),
+        (f"shot 8 seed {10**19 - 1}: a", 1, "line 1: seed 9999999999999999999 is larger"),
         ("shot 8: a\ntransition 0: b\nshot 8: c", 2, "line 2: the transition has no frames"),
         ("shot 0.01s: a", 1, "line 1: the shot has no frames"),
         ("shot 2.5: a", 1, "line 1: 2.5 frames is not a whole number; for seconds write 2.5s"),

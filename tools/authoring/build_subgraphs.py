@@ -22,6 +22,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "subgraphs"
 INPUT_NODE, OUTPUT_NODE = -10, -20
 """Ids of a subgraph's own ends."""
 SIZE = (340, 420)
+VIDEO, PREVIEW = "VIDEO", "$$canvas-image-preview"
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,8 @@ class Blueprint:
     description: str
     ports: tuple[Port, ...]
     kept_groups: tuple[str, ...]
-    output: str = "frames"
-    kind: str = "IMAGE"
-    result: str = "decode"
+    result: str = "video"
+    sampler: str = "sample"
 
 
 _SAMPLING = ("seed", "steps", "cfg")
@@ -51,26 +51,26 @@ _FILES = tuple(Port(name, (("checkpoint", name),)) for name in ("model_name", "b
 _CLIP = (
     Port("prompt", (("positive", "text"),)),
     Port("negative", (("negative", "text"),)),
-    *(Port(name, (("mask", name), ("clip", name))) for name in ("width", "height")),
-    Port("frames", (("mask", "frames"),)),
+    *(Port(name, (("clip", name),)) for name in ("width", "height", "frames")),
     *(Port(name, (("sample", name),)) for name in _SAMPLING),
     *_FILES,
 )
-_CLIP_GROUPS = ("Model", "Prompt", "Which frames are given", "Clip", "Sampling")
+_CLIP_GROUPS = ("Model", "Prompt", "Clip", "Sampling", "Video")
+_RESIZE = Port("resize_mode", (("clip", "resize_mode"),))
 BLUEPRINTS = {
     "Image to Video (SEINE)": Blueprint(
         "image_to_video",
         "A clip that begins with the image.",
-        (Port("image", (("clip", "keyframes"),), required_link=True), *_CLIP),
+        (Port("image", (("clip", "first_image"),), required_link=True), *_CLIP, _RESIZE),
         _CLIP_GROUPS,
     ),
     "Transition (SEINE)": Blueprint(
         "transition",
         "A clip that leads from one image to the other.",
         (
-            Port("first_image", (("keyframes", "images.image0"),), required_link=True),
-            Port("last_image", (("keyframes", "images.image1"),), required_link=True),
+            *(Port(name, (("clip", name),), required_link=True) for name in ("first_image", "last_image")),
             *_CLIP,
+            _RESIZE,
         ),
         _CLIP_GROUPS,
     ),
@@ -83,10 +83,11 @@ BLUEPRINTS = {
             *(Port(name, (("film", name),)) for name in ("story", "negative_prompt", "fps", "width", "height")),
             *(Port(name, (("film", name),)) for name in _SAMPLING),
             *_FILES,
+            Port("resize_mode", (("film", "resize_mode"),)),
         ),
-        ("Model", "Story"),
-        output="video",
-        kind="VIDEO",
+        ("Model", "Story", "Video"),
+        result="decode",
+        sampler="film",
     ),
 }
 
@@ -124,10 +125,10 @@ def subgraph_file(name: str, blueprint: Blueprint, object_info: dict[str, Any]) 
         (kind,) = kinds
         inputs.append({"id": _identifier(f"{name} {port.name}"), "name": port.name, "type": kind, "linkIds": link_ids})
     result = {"origin_id": ids[blueprint.result], "origin_slot": 0, "target_id": OUTPUT_NODE, "target_slot": 0}
-    links.append({"id": len(links) + 1, **result, "type": blueprint.kind})
+    links.append({"id": len(links) + 1, **result, "type": VIDEO})
     nodes[ids[blueprint.result]]["outputs"][0]["links"] = [len(links)]
-    shown = {"name": blueprint.output, "type": blueprint.kind}
-    output = {"id": _identifier(f"{name} {blueprint.output}"), **shown, "linkIds": [len(links)]}
+    shown = {"name": "video", "type": VIDEO}
+    output = {"id": _identifier(f"{name} video"), **shown, "linkIds": [len(links)]}
 
     values = [_value(workflow, port) for port in blueprint.ports if not port.required_link]
     outer = {
@@ -147,6 +148,10 @@ def subgraph_file(name: str, blueprint: Blueprint, object_info: dict[str, Any]) 
         "title": name,
         "properties": {
             "proxyWidgets": [["-1", port.name] for port in blueprint.ports if not port.required_link],
+            # The clip plays on the outer node while it is made.
+            "previewExposures": [
+                {"name": PREVIEW, "sourceNodeId": str(ids[blueprint.sampler]), "sourcePreviewName": PREVIEW}
+            ],
         },
         "widgets_values": values,
     }
@@ -191,16 +196,14 @@ def files(object_info: dict[str, Any]) -> dict[Path, str]:
 
 
 def _inside(workflow: Workflow, blueprint: Blueprint) -> Workflow:
-    """The workflow without its ends: pictures come in, frames go out."""
-    outside = {name for name in workflow.steps if name.startswith("image ") or name in ("images", "video", "save")}
+    """The workflow without its ends: pictures come in, a video goes out."""
+    outside = {name for name in workflow.steps if name.startswith("image ") or name == "save"}
     for name in outside:
         del workflow.steps[name]
     for step in workflow.steps.values():
         step.inputs = {
             key: value for key, value in step.inputs.items() if not (isinstance(value, tuple) and value[0] in outside)
         }
-    if blueprint.workflow == "transition":  # the two inputs it grows by
-        workflow.steps["keyframes"].inputs = {"images.image0": None, "images.image1": None}
     workflow.groups = [group for group in workflow.groups if group[0] in blueprint.kept_groups]
     workflow.notes = []
     return workflow

@@ -17,15 +17,17 @@ from tools.authoring import film_workflows, from_host
 from tools.authoring.graph_formats import Step, Workflow, api_format, interface_format
 from tools.authoring.loading_steps import CHAIN_NOTE, FILES_NOTE, SMALL_NOTE, checkpoint_step, small_checkpoint_step
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_ENLARGED, SMALL_SIZE, UPSCALER
+from tools.hosting.workflow_graph import TITLES
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
+BALL, RING, CROSS = (f"seine_{name}.png" for name in ("red_ball", "yellow_ring", "purple_cross"))
+BALL_MOVES = "a red ball moves right over a green field"
+RING_TO_CROSS = "a yellow ring over blue stripes changes into a purple cross over a pink field"
 TRAVEL = "0: a red ball moves right over a green field\n15: a blue ball moves right over a green field"
 
 
-def _clip(
-    mode: str, prompt: str, width: int, height: int, images: list[str], frames: int = 16, cfg: float = 8.0
-) -> Workflow:
-    """Load, describe, choose frames, sample, decode; `images` are the files of Load Image."""
+def _clip(prompt: str, width: int, height: int, images: list[str], cfg: float = 8.0) -> Workflow:
+    """Load, describe, sample, decode. images: files of Load Image: the first begins the clip, a second ends it."""
     steps = {
         "checkpoint": checkpoint_step(),
         "positive": Step(
@@ -34,31 +36,26 @@ def _clip(
         "negative": Step(
             "CLIPTextEncode", (440, 260), (380, 110), {"clip": ("checkpoint", 1), "text": ""}, "Negative prompt"
         ),
-        "mask": Step(
-            "SEINEMaskBuilder",
-            (440, 480),
-            (380, 270),
-            {"mode": mode, "count": 1, "indices": "0, 15", "frames": frames, "width": width, "height": height},
-        ),
         "clip": Step(
             "SEINEImageToVideo",
-            (900, 60),
-            (320, 270),
+            (880, 60),
+            (340, 430),
             {
                 "positive": ("positive", 0),
                 "negative": ("negative", 0),
                 "vae": ("checkpoint", 2),
-                "mask": ("mask", 0),
                 "width": width,
                 "height": height,
-                "resize_mode": "stretch",
+                "resize_mode": "crop",
                 "batch_size": 1,
+                "frames": 16,
+                "keyframe_places": "",
             },
         ),
         "sample": Step(
             "SEINEKSampler",
-            (1300, 60),
-            (320, 520),  # with room for the preview
+            (1280, 60),
+            (340, 570),  # with room for the preview
             {
                 "model": ("checkpoint", 0),
                 "positive": ("clip", 0),
@@ -74,8 +71,8 @@ def _clip(
         ),
         "decode": Step(
             "SEINEVAEDecode",
-            (1300, 640),
-            (320, 160),
+            (1280, 690),
+            (340, 170),
             {
                 "samples": ("sample", 0),
                 "vae": ("checkpoint", 2),
@@ -86,37 +83,27 @@ def _clip(
         ),
     }
     for number, file in enumerate(images):
+        name = ("first_image", "last_image")[number]
         steps[f"image {number}"] = Step(
             "LoadImage",
-            (0, 480 + 380 * number),
-            (380, 330),
+            (440, 480 + 390 * number),
+            (380, 340),
             {"image": file},
-            ["First frame", "Last frame"][number] if len(images) > 1 else "Image",
+            ["First image", "Last image"][number] if len(images) > 1 else "Image",
         )
-    if len(images) == 1:
-        steps["clip"].inputs["keyframes"] = ("image 0", 0)
-    elif images:
-        steps["keyframes"] = Step(
-            "BatchImagesNode",
-            (440, 800),
-            (380, 80),
-            {"images.image0": ("image 0", 0), "images.image1": ("image 1", 0)},
-            "Keyframes",
-        )
-        steps["clip"].inputs["keyframes"] = ("keyframes", 0)
+        steps["clip"].inputs[name] = (f"image {number}", 0)
     groups = [
         ("Model", -20, 0, 420, 210, "#3f789e"),
         ("Prompt", 420, 0, 420, 390, "#3f789e"),
-        ("Which frames are given", 420, 420, 420, 490 if len(images) > 1 else 350, "#8A8"),
-        ("Clip", 880, 0, 360, 350, "#8A8"),
-        ("Sampling", 1280, 0, 360, 820, "#a1309b"),
+        ("Clip", 860, 0, 380, 510, "#8A8"),
+        ("Sampling", 1260, 0, 380, 880, "#a1309b"),
     ]
     if images:
-        groups.append(("Keyframes" if len(images) > 1 else "Image", -20, 420, 420, 10 + 390 * len(images) + 30, "#8A8"))
-    return Workflow(steps, groups, [(FILES_NOTE, 900, 420, 320, 330)])
+        groups.append(("Images" if len(images) > 1 else "Image", 420, 420, 420, 30 + 390 * len(images), "#8A8"))
+    return Workflow(steps, groups, [(FILES_NOTE, 0, 250, 380, 330)])
 
 
-def _saved(workflow: Workflow, source: str, fps: float, prefix: str, x: int = 1700) -> Workflow:
+def _saved(workflow: Workflow, source: str, fps: float, prefix: str, x: int = 1690) -> Workflow:
     """`workflow` with the IMAGE of step `source` made into a video."""
     workflow.steps["video"] = Step(
         "CreateVideo", (x, 60), (340, 110), {"images": (source, 0), "fps": fps, "bit_depth": 8}
@@ -135,50 +122,48 @@ def _chained(workflow: Workflow) -> Workflow:
     """`workflow` with upscaling and frame interpolation between decoding and video."""
     workflow.steps |= {
         "upscaler": Step(
-            "UpscaleModelLoader", (1700, 60), (340, 60), {"model_name": UPSCALER.name}, models=(UPSCALER.hint(),)
+            "UpscaleModelLoader", (1690, 60), (340, 60), {"model_name": UPSCALER.name}, models=(UPSCALER.hint(),)
         ),
         "upscaled": Step(
-            "ImageUpscaleWithModel", (1700, 180), (340, 60), {"upscale_model": ("upscaler", 0), "image": ("decode", 0)}
+            "ImageUpscaleWithModel", (1690, 180), (340, 60), {"upscale_model": ("upscaler", 0), "image": ("decode", 0)}
         ),
         "halved": Step(
             "ImageScaleBy",
-            (1700, 300),
+            (1690, 300),
             (340, 90),
             {"image": ("upscaled", 0), "upscale_method": "area", "scale_by": 0.5},
         ),
         "interpolator": Step(
             "FrameInterpolationModelLoader",
-            (1700, 450),
+            (1690, 450),
             (340, 60),
             {"model_name": INTERPOLATOR.name},
             models=(INTERPOLATOR.hint(),),
         ),
         "interpolated": Step(
             "FrameInterpolate",
-            (1700, 570),
+            (1690, 570),
             (340, 90),
             {"interp_model": ("interpolator", 0), "images": ("halved", 0), "multiplier": 4},
         ),
     }
-    workflow.groups.append(("Upscale and interpolate", 1680, 0, 380, 690, "#a1309b"))
-    workflow.notes.append((CHAIN_NOTE, 1680, 740, 380, 230))
+    workflow.groups.append(("Upscale and interpolate", 1670, 0, 380, 690, "#a1309b"))
+    workflow.notes.append((CHAIN_NOTE, 1670, 740, 380, 230))
     return _saved(workflow, "interpolated", 32.0, "video/SEINE_transition", x=2100)
 
 
 def _of_small_model() -> Workflow:
     """Text to video with the model that the pack brings, its frames enlarged to be seen."""
-    workflow = _clip(
-        "text to video", "a red ball moves right over a green field", SMALL_SIZE, SMALL_SIZE, [], 16, SMALL_CFG
-    )
+    workflow = _clip(BALL_MOVES, SMALL_SIZE, SMALL_SIZE, [], SMALL_CFG)
     workflow.steps["checkpoint"] = small_checkpoint_step()
     workflow.steps["enlarged"] = Step(
         "ImageScaleBy",
-        (1700, 60),
+        (1690, 60),
         (340, 130),
         {"image": ("decode", 0), "upscale_method": "lanczos", "scale_by": float(SMALL_ENLARGED)},
     )
-    workflow.groups.append(("Enlarge", 1680, 0, 380, 210, "#a1309b"))
-    workflow.notes = [(SMALL_NOTE, 900, 420, 320, 330)]
+    workflow.groups.append(("Enlarge", 1670, 0, 380, 210, "#a1309b"))
+    workflow.notes = [(SMALL_NOTE, 0, 250, 380, 330)]
     return _saved(workflow, "enlarged", 8.0, "video/SEINE_small", x=2100)
 
 
@@ -192,35 +177,21 @@ def _travelling(workflow: Workflow, prompts: str, frames: int) -> Workflow:
 
 
 def workflows() -> dict[str, Workflow]:
-    """All of them by file name."""
-    transition = "smooth transition, from a flower to the stars"
+    """All of them, by the name of the API's file."""
     return {
-        "image_to_video": _saved(
-            _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
-            *("decode", 8.0, "video/SEINE"),
-        ),
-        "transition": _saved(
-            _clip("first and last frames", transition, 512, 512, ["example.png", "example.png"]),
-            *("decode", 8.0, "video/SEINE_transition"),
-        ),
-        "text_to_video": _saved(
-            _clip("text to video", "a sailing boat on a lake at sunset", 512, 320, []),
-            *("decode", 8.0, "video/SEINE_text"),
-        ),
-        "transition_upscale_interpolate": _chained(
-            _clip("first and last frames", transition, 512, 512, ["example.png", "example.png"])
-        ),
         "try_the_small_model": _of_small_model(),
-        "prompt_travel": _travelling(_of_small_model(), TRAVEL, 16),
+        "image_to_video": _saved(_clip(BALL_MOVES, 560, 240, [BALL]), "decode", 8.0, "video/SEINE"),
+        "transition": _saved(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS]), "decode", 8.0, "video/SEINE_transition"),
+        "text_to_video": _saved(
+            _clip("a sailing boat on a lake at sunset", 512, 320, []), "decode", 8.0, "video/SEINE_text"
+        ),
         "extend_video": film_workflows.extended(
-            _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
-            *("after", 48, "video/SEINE_extended"),
+            _clip(BALL_MOVES, 560, 240, [BALL]), "after", 48, "video/SEINE_extended"
         ),
-        "loop": film_workflows.extended(
-            _clip("first frames", "waves roll onto the beach, slow motion", 560, 240, ["example.png"]),
-            *("loop", 10, "video/SEINE_loop"),
-        ),
-        "story": film_workflows.story(["example.png"] * 3, 512, 320),
+        "loop": film_workflows.extended(_clip(BALL_MOVES, 560, 240, [BALL]), "loop", 10, "video/SEINE_loop"),
+        "story": film_workflows.story([BALL, RING, CROSS], 512, 320),
+        "prompt_travel": _travelling(_of_small_model(), TRAVEL, 16),
+        "transition_upscale_interpolate": _chained(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS])),
     }
 
 
@@ -228,7 +199,7 @@ def files(object_info: dict[str, Any]) -> dict[Path, str]:
     """Path below workflows/ and content of every file."""
     result = {}
     for name, workflow in workflows().items():
-        result[Path(f"{name}.json")] = json.dumps(interface_format(workflow, object_info), indent=1) + "\n"
+        result[Path(f"{TITLES[name]}.json")] = json.dumps(interface_format(workflow, object_info), indent=1) + "\n"
         result[Path("api") / f"{name}.json"] = json.dumps(api_format(workflow), indent=1) + "\n"
     return result
 

@@ -7,11 +7,11 @@ from typing import Any
 from tools.authoring.graph_formats import Step, Workflow
 from tools.authoring.loading_steps import FILES_NOTE, checkpoint_step
 
-STORY = """shot 2s: a flower in a meadow, morning light
-transition 1.5s: the flower opens, smooth transition
-shot 2s: a blooming meadow
-transition 1.5s: night falls, smooth transition
-shot 2s: the meadow under the stars"""
+STORY = """shot 2s: a red ball moves right over a green field
+transition 1.5s: a red ball over a green field changes into a yellow ring over blue stripes
+shot 2s: a yellow ring grows over blue stripes
+transition 1.5s: a yellow ring over blue stripes changes into a purple cross over a pink field
+shot 2s: a purple cross spins over a pink field"""
 
 STORY_NOTE = """### The story
 One line per segment, shots and transitions in turn:
@@ -19,7 +19,8 @@ One line per segment, shots and transitions in turn:
 `shot 2s: what it shows` begins with the next image,
 `transition 12: what happens` leads from the end of one shot to the start of the next.
 
-Lengths are in frames, or in seconds with an *s*. End with a transition, and the film leads back into its first shot.
+A line `cut` instead of a transition cuts hard. Lengths are in frames, or in seconds with an *s*; \
+`shot 2s seed 7: …` rolls one segment anew. End with a transition, and the film leads back into its first shot.
 
 After a change only the segments that depend on it are made again; a cancelled film goes on where it was."""
 
@@ -28,6 +29,11 @@ Here the clip comes from the sampler, as a latent: nothing is lost on the way. F
 *Get Video Components* and *Upscale Image* (to the size of the clip) into **images** instead of **latent**.
 
 **direction** also says what came before, fills the gap to a second clip, or closes the clip to a loop."""
+
+LOOP_NOTE = """### A loop
+The film ends as it began: between its last frame and its first, **frames** lead back, seeing both.
+
+Any clip closes so: wire its latent into **latent**, or its frames into **images**."""
 
 
 def settings(frames_per_window: int = 16, overlap: int = 3) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def extended(clip: Workflow, direction: str, frames: int, prefix: str) -> Workfl
     del clip.steps["decode"]
     clip.steps["film"] = Step(
         "SEINEExtendVideo",
-        (1700, 60),
+        (1690, 60),
         (340, 560),  # with room for the preview
         {
             "model": ("checkpoint", 0),
@@ -63,10 +69,10 @@ def extended(clip: Workflow, direction: str, frames: int, prefix: str) -> Workfl
     )
     clip.groups = [group for group in clip.groups if group[0] != "Sampling"]
     clip.groups += [
-        ("Sampling", 1280, 0, 360, 600, "#a1309b"),
-        ("Loop" if direction == "loop" else "Extend", 1680, 0, 380, 640, "#a1309b"),
+        ("Sampling", 1260, 0, 380, 650, "#a1309b"),
+        ("Loop" if direction == "loop" else "Extend", 1670, 0, 380, 640, "#a1309b"),
     ]
-    clip.notes.append((EXTEND_NOTE, 1680, 690, 380, 250))
+    clip.notes.append((LOOP_NOTE if direction == "loop" else EXTEND_NOTE, 1670, 690, 380, 250))
     return written(clip, prefix, 2120)
 
 
@@ -75,23 +81,16 @@ def story(images: list[str], width: int, height: int) -> Workflow:
     steps = {"checkpoint": checkpoint_step()}
     for number, file in enumerate(images):
         title = f"Image of shot {number + 1}"
-        steps[f"image {number}"] = Step("LoadImage", (0, 300 + 380 * number), (380, 330), {"image": file}, title)
-    steps["images"] = Step(
-        "BatchImagesNode",
-        (440, 300),
-        (380, 100),
-        {f"images.image{number}": (f"image {number}", 0) for number in range(len(images))},
-        "Images",
-    )
+        steps[f"image {number}"] = Step("LoadImage", (440, 60 + 390 * number), (380, 340), {"image": file}, title)
     steps["film"] = Step(
         "SEINEStory",
-        (900, 60),
-        (440, 780),  # with room for the preview
+        (880, 60),
+        (460, 860),  # with room for the preview
         {
             "model": ("checkpoint", 0),
             "clip": ("checkpoint", 1),
             "vae": ("checkpoint", 2),
-            "images": ("images", 0),
+            **{f"shot_images.image{number}": (f"image {number}", 0) for number in range(len(images))},
             "story": STORY,
             "negative_prompt": "",
             "fps": 8.0,
@@ -103,10 +102,10 @@ def story(images: list[str], width: int, height: int) -> Workflow:
     )
     groups = [
         ("Model", -20, 0, 420, 210, "#3f789e"),
-        ("Images", -20, 240, 860, 60 + 380 * len(images), "#8A8"),
-        ("Story", 880, 0, 480, 860, "#a1309b"),
+        ("Images", 420, 0, 420, 30 + 390 * len(images), "#8A8"),
+        ("Story", 860, 0, 500, 940, "#a1309b"),
     ]
-    notes = [(FILES_NOTE, 440, 480, 380, 290), (STORY_NOTE, 440, 820, 380, 330)]
+    notes = [(FILES_NOTE, 0, 250, 380, 330), (STORY_NOTE, 0, 620, 380, 360)]
     return written(Workflow(steps, groups, notes), "video/SEINE_story", 1420, ("film", 1))
 
 

@@ -12,6 +12,8 @@ from PIL import Image
 from tools.training.small_model import world
 from tools.training.small_model.world import Look, Scene
 
+SIZE = 512
+"""Enough for the published model; the small one is given them at its own size."""
 FOLDER = Path(__file__).resolve().parents[2] / "example_inputs"
 AS_IT_IS = (0.0, 1.0, 1.0)
 
@@ -22,16 +24,16 @@ def still(colour: str, shape: str, ground_colour: str, ground: str, centre: tupl
 
 
 EXAMPLES = {
-    "red_ball": still("red", "ball", "green", "field", (-0.45, 0.05)),
-    "yellow_ring": still("yellow", "ring", "blue", "stripes", (-0.1, -0.1)),
-    "purple_cross": still("purple", "cross", "pink", "field", (-0.1, -0.1)),
+    "seine_red_ball": still("red", "ball", "green", "field", (-0.45, 0.05)),
+    "seine_yellow_ring": still("yellow", "ring", "blue", "stripes", (-0.1, -0.1)),
+    "seine_purple_cross": still("purple", "cross", "pink", "field", (-0.1, -0.1)),
 }
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, scene in EXAMPLES.items():
-        pixels = world.render(scene, frames=1)[0].mul(255).round().byte().permute(1, 2, 0)
+        pixels = world.render(scene, frames=1, size=SIZE)[0].mul(255).round().byte().permute(1, 2, 0)
         Image.fromarray(pixels.contiguous().numpy()).save(FOLDER / f"{name}.png", optimize=True)
 
 

@@ -44,7 +44,7 @@ SHOW = """async workflow => {
     return {x: place.left + margin, y: place.top + margin,
             width: (right - left) * scale, height: (bottom - top) * scale}
 }"""
-BALL, RING, CROSS = (f"{name}.png" for name in ("red_ball", "yellow_ring", "purple_cross"))
+BALL, RING, CROSS = (f"seine_{name}.png" for name in ("red_ball", "yellow_ring", "purple_cross"))
 MOVES = "a red ball moves right over a green field"
 CHANGES = "a yellow ring over blue stripes changes into a purple cross over a pink field"
 STORY = f"""shot 12: {MOVES}

@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from PIL import Image, ImageDraw
 
+from tools.hosting.workflow_graph import interface_file
 from tools.training.small_model import world
 
-FOLDER = Path(__file__).resolve().parents[2] / "workflows"
 SIZE, SCALE = 400, 3  # pixels; drawn larger and reduced, which smooths the edges
 FRAMES = 16
 
@@ -154,7 +154,7 @@ def thumbnails() -> dict[str, Image.Image]:
 
 def main() -> None:
     for name, image in thumbnails().items():
-        image.save(FOLDER / f"{name}.jpg", quality=88, optimize=True)
+        image.save(interface_file(name, ".jpg"), quality=88, optimize=True)
 
 
 if __name__ == "__main__":

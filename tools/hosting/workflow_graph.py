@@ -10,12 +10,30 @@ from typing import Any
 
 Graph = dict[str, dict[str, Any]]
 
-FOLDER = Path(__file__).resolve().parents[2] / "workflows" / "api"
+INTERFACE_FOLDER = Path(__file__).resolve().parents[2] / "workflows"
+FOLDER = INTERFACE_FOLDER / "api"
+TITLES = {
+    "try_the_small_model": "SEINE 1 Try it now",
+    "image_to_video": "SEINE 2 Image to video",
+    "transition": "SEINE 3 Transition",
+    "text_to_video": "SEINE 4 Text to video",
+    "extend_video": "SEINE 5 Extend a clip",
+    "loop": "SEINE 6 Loop",
+    "story": "SEINE 7 Story",
+    "prompt_travel": "SEINE 8 Prompt travel",
+    "transition_upscale_interpolate": "SEINE 9 Transition, upscaled and interpolated",
+}
+"""What the interface's list of templates shows and searches: it has nothing but the names of the files."""
 
 
 def load(name: str) -> Graph:
     """The workflow `workflows/api/<name>.json`."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def interface_file(name: str, suffix: str = ".json") -> Path:
+    """The same workflow as the interface opens it, or its thumbnail (``.jpg``)."""
+    return INTERFACE_FOLDER / f"{TITLES[name]}{suffix}"
 
 
 def nodes_of(graph: Graph, node_type: str) -> list[str]:

@@ -40,10 +40,21 @@ def test_every_link_joins_what_it_says(name):
 def test_size_and_length_are_set_once(name):
     ports = {port["name"]: port for port in definition(name)["inputs"]}
     if name == "Story (SEINE)":
-        assert {"images", "story", "fps", "width", "height", "seed", "model_name"} <= ports.keys()
-        return
-    assert len(ports["width"]["linkIds"]) == len(ports["height"]["linkIds"]) == 2
-    assert {"prompt", "negative", "frames", "seed", "model_name"} <= ports.keys()
+        assert {"images", "story", "fps", "width", "height", "seed", "model_name", "resize_mode"} <= ports.keys()
+    else:
+        assert {"prompt", "negative", "frames", "width", "height", "seed", "model_name"} <= ports.keys()
+        assert ("resize_mode" in ports) == (name != "Text to Video (SEINE)")
+    assert {len(port["linkIds"]) for port in ports.values()} == {1}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_give_a_video_and_show_the_sampler_s_preview(name):
+    file = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    (inside,), (outer,) = file["definitions"]["subgraphs"], file["nodes"]
+    assert [output["type"] for output in (*inside["outputs"], *outer["outputs"])] == ["VIDEO", "VIDEO"]
+    types = {str(node["id"]): node["type"] for node in inside["nodes"]}
+    (shown,) = outer["properties"]["previewExposures"]
+    assert types[shown["sourceNodeId"]] in ("SEINEKSampler", "SEINEStory")
 
 
 def test_committed_files_are_what_the_description_gives(client):

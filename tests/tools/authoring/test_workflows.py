@@ -13,30 +13,40 @@ from tools.hosting import workflow_graph
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
 from tools.training.small_model import measures
 
-FOLDER = Path(__file__).parents[3] / "workflows"
+FOLDER = workflow_graph.INTERFACE_FOLDER
+TITLES = workflow_graph.TITLES
 NAMES = sorted(build_workflows.workflows())
 FRAMES, WIDTH, HEIGHT, STEPS = 16, 64, 64, 12
-EXAMPLE = Path(__file__).parents[3] / "example_inputs" / "red_ball.png"
+EXAMPLES = Path(__file__).parents[3] / "example_inputs"
 PROMPT = "a red ball moves right over a green field"
 STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ntransition 8: {PROMPT}\nshot 1: {PROMPT}"
 LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37}
-KEPT = {"image_to_video": [0], "transition": [0, -1], "extend_video": [0], "loop": [0], "story": [0, 20, 36]}
-"""Frames that show the example image."""
+BALL, RING, CROSS = build_workflows.BALL, build_workflows.RING, build_workflows.CROSS
+KEPT = {
+    **dict.fromkeys(("image_to_video", "extend_video", "loop"), {0: BALL}),
+    "transition": {0: RING, -1: CROSS},
+    "story": {0: BALL, 20: RING, 36: CROSS},
+}
+"""Frames that show an example image."""
+
+
+def saved_nodes(name):
+    return json.loads(workflow_graph.interface_file(name).read_text(encoding="utf-8"))["nodes"]
 
 
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
     expected |= {"try_the_small_model", "prompt_travel", "extend_video", "loop", "story"}
     assert set(NAMES) == expected
-    assert {path.stem for path in FOLDER.glob("*.json")} == expected
-    assert {path.stem for path in FOLDER.glob("*.jpg")} == expected
+    assert {path.stem for path in FOLDER.glob("*.json")} == {TITLES[name] for name in expected}
+    assert {path.stem for path in FOLDER.glob("*.jpg")} == {TITLES[name] for name in expected}
     assert {path.stem for path in (FOLDER / "api").glob("*.json")} == expected
     assert all(path.stat().st_size < 60_000 for path in FOLDER.glob("*.jpg"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nodes_do_not_overlap(name):
-    nodes = json.loads((FOLDER / f"{name}.json").read_text())["nodes"]
+    nodes = saved_nodes(name)
     title = 30
     boxes = [(n["pos"][0], n["pos"][1] - title, n["size"][0], n["size"][1] + title, n["type"]) for n in nodes]
     for i, (x, y, w, h, kind) in enumerate(boxes):
@@ -47,7 +57,7 @@ def test_nodes_do_not_overlap(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_to_download_are_those_the_nodes_name(name):
-    nodes = json.loads((FOLDER / f"{name}.json").read_text())["nodes"]
+    nodes = saved_nodes(name)
     notes = "".join(node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
     for node in nodes:
         named = [value for value in node["widgets_values"] if str(value).endswith((".pt", ".pth", ".safetensors"))]
@@ -63,7 +73,6 @@ def ready(server, run_in_host):
     """What the workflows name, beside the small model that the pack brings."""
     write_models(server.models)
     run_in_host("interpolation_model.py", file=str(server.models / INTERPOLATOR.directory / INTERPOLATOR.name))
-    server.client.upload_image("example.png", EXAMPLE)
 
 
 def adapted(name):
@@ -74,7 +83,7 @@ def adapted(name):
         graph[loader]["inputs"] |= {"model_name": SMALL_MODEL, "base_name": "bundled"}
     if name == "story":
         return workflow_graph.with_inputs(graph, **settings, story=STORY)
-    if name != "prompt_travel":
+    if name == "text_to_video":  # its own is nothing that the small model knows
         graph = workflow_graph.with_prompt(graph, PROMPT)
     return workflow_graph.with_inputs(graph, **settings, frames=FRAMES)
 
@@ -87,12 +96,12 @@ def decoded(content: bytes) -> list:
         return [frame.to_image() for frame in container.decode(video=0)]
 
 
-def likeness(frame) -> float:
-    """PSNR of a frame against the example image at its size, in dB."""
+def likeness(frame, picture: str = BALL) -> float:
+    """PSNR of a frame against an example image at its size, in dB."""
     import numpy
     from PIL import Image
 
-    example = Image.open(EXAMPLE).resize(frame.size)
+    example = Image.open(EXAMPLES / picture).resize(frame.size)
     return measures.psnr(*(torch.from_numpy(numpy.array(picture)).float() / 255 for picture in (frame, example)))
 
 
@@ -114,7 +123,7 @@ def test_workflow_runs(client, ready, name):
     enlarged = 2 if chained else 4 if name in ("try_the_small_model", "prompt_travel") else 1
     assert frames[0].size == (enlarged * WIDTH, enlarged * HEIGHT)
     if not chained:  # there, made-up weights enlarge the clip
-        assert all(likeness(frames[index]) > 20 for index in KEPT.get(name, []))
+        assert all(likeness(frames[index], picture) > 20 for index, picture in KEPT.get(name, {}).items())
         assert name in ("transition", "story") or likeness(frames[FRAMES // 2]) < 20
     assert file.filename.endswith(".mp4")
 
@@ -129,4 +138,10 @@ def test_committed_files_are_what_the_description_gives(client, host):
 
 
 def test_templates_are_found_by_the_interface(client):
-    assert set(client.templates()["comfyui-seine"]) == set(NAMES)
+    assert set(client.templates()["comfyui-seine"]) == set(TITLES.values())
+
+
+def test_templates_are_listed_in_the_order_they_are_to_be_tried():
+    assert list(TITLES) == list(build_workflows.workflows())
+    assert sorted(TITLES.values()) == list(TITLES.values())
+    assert all(title.startswith("SEINE ") for title in TITLES.values())
