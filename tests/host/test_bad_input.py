@@ -117,8 +117,8 @@ def test_model_loader_refuses_other_models_too(client, server, sample_model):
         ({"images": 0}, ["keeps 1 frames but no keyframes are wired in"]),
         ({"mode": "text to video", "images": 1}, ["unplug keyframes"]),
         ({"mode": "custom keyframes", "indices": "0, 9"}, ["index 9 is outside the clip", "0 to 3"]),
-        ({"mode": "custom keyframes", "indices": "first"}, ["whole numbers separated by commas"]),
-        ({"count": 5}, ["first5 keeps 5 frames of a clip of 4"]),
+        ({"mode": "custom keyframes", "indices": "first"}, ["frame indices must be whole numbers"]),
+        ({"count": 5}, ["count: 5 given frames of a clip of 4"]),
     ],
 )
 def test_masks_and_keyframes_that_do_not_fit(client, mask, words):

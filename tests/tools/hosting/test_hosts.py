@@ -13,7 +13,8 @@ NODES = {
     "SEINECheckpointLoader": ["model_name", "base_name", "weight_dtype"],
     "SEINEMaskBuilder": ["mode", "count", "indices", "frames", "width", "height"],
     "SEINEImageToVideo": [
-        *("positive", "negative", "vae", "mask", "width", "height", "resize_mode", "batch_size", "keyframes")
+        *("positive", "negative", "vae", "width", "height", "resize_mode", "batch_size"),
+        *("first_image", "last_image", "more_keyframes", "mask", "keyframes", "frames", "keyframe_places"),
     ],
     "SEINEKSampler": [
         *("model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler"),
