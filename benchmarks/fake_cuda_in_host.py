@@ -64,13 +64,10 @@ CASES = [
     Case("512x320, fp32", dtype="fp32"),
     Case("512x320, 1 frame", frames=1),
     Case("512x320, 32 frames", frames=32),
-    Case("512x320, 33 frames", frames=33),
+    Case("520x264, 33 frames, bf16", dtype="bf16", width=520, height=264, frames=33),
     Case("512x320, 24 frames in windows of 16", frames=24, extra="windows"),
-    Case("520x264", width=520, height=264),
     Case("512x320, two clips with keyframes", clips=2, extra="keyframes"),
-    Case("512x320, a prompt for each frame", extra="prompts"),
-    Case("512x320, ControlNet", extra="control"),
-    Case("512x320, patches", extra="patches"),
+    Case("512x320, ControlNet, patches, a prompt for each frame", extra="all of it"),
 ]
 
 
@@ -170,14 +167,11 @@ def _with(case: Case, patcher: Any, x: Tensor) -> tuple[list, dict[str, Any]]:
     """Conditioning of both prompts as samplers have it, and the model's options."""
     options = {**patcher.model_options, "transformer_options": {**patcher.model_options["transformer_options"]}}
     texts, carried, size = 1, {}, x.shape[-2:]
-    if case.extra == "prompts":
-        texts = case.frames
     if case.extra == "keyframes":
         mask = torch.empty(case.frames, 1, 1, 1).expand(-1, 1, *size)
         carried = {FRAMES: case.frames, MASK: mask, MASKED_LATENTS: torch.empty(case.frames, 4, *size)}
-    if case.extra == "control":
-        carried["control"] = _Control(case.width, case.height)
-    if case.extra == "patches":
+    if case.extra == "all of it":
+        texts, carried = case.frames, {"control": _Control(case.width, case.height)}
         for name in _PATCHES:
             _add_patch(options, name, _PATCHES[name])
         replaced = {"attn1": {("middle", 0): _attend}, "attn2": {("input", 1): _attend}, "attn_temp": {}}

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..seine_model.inputs import check_conditioning, check_images, check_mask
-from ..seine_model.masks import assign_keyframes, kept_frames
+from ..seine_model.masks import MODES, assign_keyframes, frame_mask, kept_frames
 from ..seine_model.preprocessing import MID_GRAY, prepare_keyframes
 from .encoding import encode_images
+from .intermediates import kept
 
 MASK = "seine_mask"
 MASKED_LATENTS = "seine_masked_latents"
@@ -28,6 +29,13 @@ def check_size(width: int, height: int) -> None:
             f"size {width}x{height}: width and height must be multiples of {LATENT_SCALE}; the nearest valid size is "
             f"{nearest[0]}x{nearest[1]}"
         )
+
+
+def build_mask(mode: str, count: int, indices: str, frames: int, width: int, height: int) -> Tensor:
+    """A MASK ``[frames, height, width]``, one value a frame; mode: of `MODES`. Raises ValueError, see `frame_mask`."""
+    check_size(width, height)
+    mask = kept(frame_mask(MODES[mode].format(count=count, indices=indices), frames))
+    return mask.view(-1, 1, 1).expand(-1, height, width)
 
 
 def frame_values(mask: Tensor) -> Tensor:
@@ -79,18 +87,18 @@ def encode_keyframes(
     mask ``[frames]``; keyframes ``[n, H, W, channels]``. Every distinct image is encoded once. Raises ValueError where
     the images do not fit the mask.
     """
-    kept = kept_frames(mask)
+    places = kept_frames(mask)
     if keyframes is not None:
         check_images(keyframes, "keyframes")
     images = 0 if keyframes is None else keyframes.shape[0]
-    if kept and not images:
-        raise ValueError(f"the mask keeps {len(kept)} frames but no keyframes are wired in: wire in their images")
+    if places and not images:
+        raise ValueError(f"the mask keeps {len(places)} frames but no keyframes are wired in: wire in their images")
     latents = encode_gray(vae, width, height).repeat(len(mask), 1, 1, 1)
     if images:
         assigned = assign_keyframes(mask, images)
         prepared = prepare_keyframes(keyframes, width, height, resize_mode, "keyframes")
         encoded = encode_images(vae, prepared, "keyframes")
-        latents[kept] = encoded[assigned].to(latents)
+        latents[places] = encoded[assigned].to(latents)
     return latents
 
 
@@ -103,7 +111,7 @@ def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
     frames = len(mask)
     values: dict[str, Any] = {FRAMES: frames, MASKED_LATENTS: masked_latents}
     if kept_frames(mask):
-        values[MASK] = mask.view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:])
+        values[MASK] = mask.to(masked_latents.device).view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:])
     return [
         [embedding, {key: value for key, value in options.items() if key != MASK} | values]
         for embedding, options in conditioning

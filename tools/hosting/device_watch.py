@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch._prims_common import suggest_memory_format
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -144,7 +145,7 @@ class DeviceWatch(TorchDispatchMode):
 
 
 class _Attention(TorchFunctionMode):
-    """Gives attention to the kernel it would have on a GPU. Without one PyTorch would choose none of them."""
+    """Gives attention of fake tensors to the kernel it would have on a GPU. Without one PyTorch would choose none."""
 
     def __init__(self, watch: DeviceWatch) -> None:
         super().__init__()
@@ -152,7 +153,7 @@ class _Attention(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is not F.scaled_dot_product_attention or not self.watch.is_here(args[0]):
+        if func is not F.scaled_dot_product_attention or not isinstance(args[0], FakeTensor):
             return func(*args, **kwargs)
         name, out = attend(*args, **kwargs)
         self.watch.kernels[name] += 1

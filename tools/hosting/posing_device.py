@@ -6,7 +6,7 @@ card as if it were the CPU's. Values are real, so that whole graphs run, and are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,6 @@ from unittest import mock
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 aten = torch.ops.aten
 
@@ -37,6 +36,9 @@ class Posing(Tensor):
 
     def __init__(self, held: Tensor) -> None:
         self.__dict__["held"] = held
+
+    def tolist(self) -> Any:
+        return self.cpu().tolist()  # which PyTorch refuses for classes of one's own
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -62,37 +64,48 @@ class PosingDevice(TorchDispatchMode):
 
 
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    packet, given = func.overloadpacket, [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-    posing = {id(part.held): part for part in given if isinstance(part, Posing)}
-    _check_devices(func, packet, args, given)
+    packet, given, posing = func.overloadpacket, [], {}
+
+    def held(value: Tensor) -> Tensor:
+        given.append(value)
+        if not isinstance(value, Posing):
+            return value
+        posing[id(value.held)] = value
+        return value.held
+
+    args, kwargs = _mapped(args, held), _mapped(kwargs, held)
+    _check_devices(func, packet, given)
     device = kwargs.get("device")
     if device is None:
         on_card = isinstance(given[0], Posing) if packet in _BETWEEN_DEVICES else bool(posing)
     else:
         on_card = torch.device(device).type == CARD.type
         kwargs = {**kwargs, "device": torch.device("cpu")}
-    out = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+    out = func(*args, **kwargs)
 
-    def shown(value: Any) -> Any:
-        if not isinstance(value, Tensor) or isinstance(value, Posing) or not on_card:
-            return value
+    def shown(value: Tensor) -> Tensor:
         changed = posing.get(id(value))  # in place
         return Posing(value) if changed is None else changed
 
-    return tree_map(shown, out)
+    return _mapped(out, shown) if on_card else out
 
 
-def _check_devices(func: Any, packet: Any, args: Any, given: list[Tensor]) -> None:
+def _check_devices(func: Any, packet: Any, given: list[Tensor]) -> None:
     """Raises RuntimeError, as PyTorch does, where tensors of the card meet those of the CPU."""
-    if packet in _BETWEEN_DEVICES or (packet in _INDEXED and isinstance(args[0], Posing)):
+    if packet in _BETWEEN_DEVICES or (packet in _INDEXED and isinstance(given[0], Posing)):
         return
     on_card = [isinstance(part, Posing) for part in given if part.ndim]  # single numbers may come from the CPU
     if len(set(on_card)) > 1 or (given and on_card == [False] and any(isinstance(part, Posing) for part in given)):
         raise RuntimeError(f"Expected all tensors to be on the same device, but found {CARD} and cpu, in {func}")
 
 
-def _held(value: Any) -> Any:
-    return value.held if isinstance(value, Posing) else value
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same, with each tensor in it changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(part, change) for part in value)
+    return {key: _mapped(part, change) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 @contextmanager
