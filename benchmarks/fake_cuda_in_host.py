@@ -18,9 +18,11 @@ import comfy.context_windows
 import comfy.controlnet
 import comfy.model_management
 import comfy.model_patcher
+import comfy.ops
 import comfy.sampler_helpers
 import comfy.samplers
 import torch
+from comfy.cli_args import PerformanceFeature
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfyui_seine.benchmarks.vae_in_host import LAYERS
 from comfyui_seine.comfy_adapter import control, unet
@@ -61,6 +63,7 @@ CASES = [
     Case("256x256, one prompt", width=256, height=256, guided=False),
     Case("512x320, bf16", dtype="bf16"),
     Case("512x320, fp8", dtype="fp8_e4m3fn"),
+    Case("512x320, fp8, --fast fp8_matrix_mult", dtype="fp8_e4m3fn", extra="fp8 products"),
     Case("512x320, fp32", dtype="fp32"),
     Case("512x320, 1 frame", frames=1),
     Case("512x320, 32 frames", frames=32),
@@ -87,8 +90,11 @@ def main(names: list[str] | None = None, faults: list[str] | None = None) -> dic
 
 
 @cache
-def _patcher(dtype: str) -> Any:
+def _patcher(dtype: str, fp8_products: bool) -> Any:
     """The full-size model on the card, as the loaders make it."""
+    if fp8_products:
+        with _fp8_products():
+            return _patcher.__wrapped__(dtype, False)
     management = comfy.model_management
     config = SeineModelConfig(SeineConfig())
     config.set_inference_dtype(DTYPES[dtype], management.unet_manual_cast(DTYPES[dtype], CARD))
@@ -100,15 +106,16 @@ def _patcher(dtype: str) -> Any:
 
 
 def _row(case: Case, fault: Callable | None = None) -> dict[str, Any]:
-    patcher = _patcher(case.dtype)
+    fp8_products = case.extra == "fp8 products"
+    patcher = _patcher(case.dtype, fp8_products)
     model, rows = patcher.model, case.frames * case.clips
     size = (case.height // LATENT_SCALE, case.width // LATENT_SCALE)
     watch = DeviceWatch(dtype=model.get_dtype_inference())
     watch.hold(list(model.parameters()), list(model.buffers()))
-    weights, refused, error, out = watch.held, Counter(), "", None
+    weights, refused, products, error, out = watch.held, Counter(), Counter(), "", None
     patcher.pre_run()
     try:
-        with watch, _watched(model.diffusion_model, watch), _attention(refused):
+        with watch, _watched(model.diffusion_model, watch), _attention(refused), _products(products):
             x, sigma = torch.empty(rows, 4, *size, device=CARD), torch.empty(rows, device=CARD)
             conds, options = _with(case, patcher, x)
             if fault is not None:
@@ -126,6 +133,7 @@ def _row(case: Case, fault: Callable | None = None) -> dict[str, Any]:
         "reserved": model.memory_required(batch),
         "factor": model.memory_usage_factor,
         "refused": refused,
+        "products": products,
         **_noted(watch),
     }
 
@@ -160,6 +168,33 @@ def _attention(refused: Counter) -> Iterator[None]:
         return unet.attention_pytorch(q, k, v, heads, **options)
 
     with mock.patch.object(unet, "optimized_attention", attention):
+        yield
+
+
+@contextmanager
+def _fp8_products() -> Iterator[None]:
+    """A card that multiplies in fp8, and a host that was told to."""
+    fast = {PerformanceFeature.Fp8MatrixMultiplication}
+    with host_with_card(comfy.model_management, capability=(8, 9), fast=fast):
+        yield
+
+
+@contextmanager
+def _products(counted: Counter) -> Iterator[None]:
+    """Counts the products of the layers that are to multiply in fp8: those that do, and shapes of those that do not."""
+    multiply = comfy.ops.fp8_linear
+
+    def product(layer: Any, x: Tensor) -> Tensor | None:
+        shapes = f"{x.ndim} dimensions by {list(layer.weight.shape)}"
+        try:
+            out = multiply(layer, x)
+        except Exception as problem:
+            counted[f"{shapes}: {problem}"] += 1
+            raise
+        counted[shapes if out is None else "fp8"] += 1
+        return out
+
+    with mock.patch.object(comfy.ops, "fp8_linear", product):
         yield
 
 

@@ -9,7 +9,7 @@ from benchmarks import fake_cuda
 CHOSEN = [
     "512x512",
     "512x320, one prompt",
-    "512x320, fp8",
+    "512x320, fp8, --fast fp8_matrix_mult",
     "520x264, 33 frames, bf16",
     "512x320, 24 frames in windows of 16",
     "512x320, two clips with keyframes",
@@ -61,6 +61,12 @@ def test_attention_has_the_fast_kernels(cases):
     for row in cases.values():
         assert set(row["kernels"]) == {"flash", "efficient"}  # with the bias over frames, and without
         assert list(row["refused"]) == ["sage: 160 values a head"]
+
+
+def test_every_product_is_in_fp8_where_the_host_was_told_to(cases):
+    layers = 16 * 14 + 22 + 2  # of each transformer, each resnet's timestep, and the time embedding
+    products = cases["512x320, fp8, --fast fp8_matrix_mult"]["products"]
+    assert list(products) == ["fp8"] and products["fp8"] >= layers
 
 
 def test_the_budgets_hold(cases):
