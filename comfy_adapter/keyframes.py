@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..seine_model.inputs import check_conditioning, check_mask
-from ..seine_model.masks import assign_keyframes, kept_frames
+from ..seine_model.masks import MODES, assign_keyframes, frame_mask, kept_frames
 from ..seine_model.preprocessing import FIT_CLIP, MID_GRAY, prepare_keyframes, size_like
 from .encoding import encode_images
+from .intermediates import kept
 
 MASK = "seine_mask"
 MASKED_LATENTS = "seine_masked_latents"
@@ -29,6 +30,13 @@ def check_size(width: int, height: int) -> None:
             f"size {width}x{height}: width and height must be multiples of {LATENT_SCALE}; the nearest valid size is "
             f"{nearest[0]}x{nearest[1]}"
         )
+
+
+def build_mask(mode: str, count: int, indices: str, frames: int, width: int, height: int) -> Tensor:
+    """A MASK ``[frames, height, width]``, one value a frame; mode: of `MODES`. Raises ValueError, see `frame_mask`."""
+    check_size(width, height)
+    mask = kept(frame_mask(MODES[mode].format(count=count, indices=indices), frames))
+    return mask.view(-1, 1, 1).expand(-1, height, width)
 
 
 def frame_values(mask: Tensor) -> Tensor:
@@ -80,10 +88,10 @@ def encode_keyframes(
     mask ``[frames]``; pictures ``[n, H, W, channels]`` each, of any size, by the input they come from, in the order of
     the frames. Every distinct image is encoded once. Raises ValueError where the images do not fit the mask.
     """
-    kept = kept_frames(mask)
+    places = kept_frames(mask)
     images = sum(map(len, pictures.values()))
-    if kept and not images:
-        raise ValueError(f"the mask keeps {len(kept)} frames but no keyframes are wired in: wire in their images")
+    if places and not images:
+        raise ValueError(f"the mask keeps {len(places)} frames but no keyframes are wired in: wire in their images")
     latents = encode_gray(vae, width, height).repeat(len(mask), 1, 1, 1)
     if images:
         assigned = assign_keyframes(mask, images)
@@ -91,18 +99,18 @@ def encode_keyframes(
             encode_images(vae, prepare_keyframes(picture, width, height, resize_mode, name), name)
             for name, picture in pictures.items()
         ]
-        latents[kept] = torch.cat(encoded)[assigned].to(latents)
+        latents[places] = torch.cat(encoded)[assigned].to(latents)
     return latents
 
 
-def in_order(pictures: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str, Tensor]:
-    """The pictures, of which the k-th image is frame ``kept[k]``, in the order of their frames."""
-    if list(kept) == sorted(kept):
+def in_order(pictures: Mapping[str, Tensor], places: Sequence[int]) -> dict[str, Tensor]:
+    """The pictures, of which the k-th image is frame ``places[k]``, in the order of their frames."""
+    if list(places) == sorted(places):
         return dict(pictures)
     single = [
         (f"{name} {index}", image) for name, images in pictures.items() for index, image in enumerate(images.split(1))
     ]
-    return dict(image for _, image in sorted(zip(kept, single, strict=True), key=lambda placed: placed[0]))
+    return dict(image for _, image in sorted(zip(places, single, strict=True), key=lambda placed: placed[0]))
 
 
 def clip_size(pictures: Mapping[str, Tensor], width: int, height: int, resize_mode: str) -> tuple[int, int, str]:
@@ -122,7 +130,7 @@ def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
     frames = len(mask)
     values: dict[str, Any] = {FRAMES: frames, MASKED_LATENTS: masked_latents}
     if kept_frames(mask):
-        values[MASK] = mask.view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:])
+        values[MASK] = mask.to(masked_latents.device).view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:])
     return [
         [embedding, {key: value for key, value in options.items() if key != MASK} | values]
         for embedding, options in conditioning

@@ -33,7 +33,10 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
     unet_extra_config: dict[str, Any] = {}
     latent_format = SeineLatentFormat
     sampling_settings = {"beta_schedule": "sqrt_linear", "linear_start": LINEAR_START, "linear_end": LINEAR_END}
-    memory_usage_factor = 1.0
+    memory_usage_factor = 0.65
+    """Of what the host reserves for Stable Diffusion 1.x. Counted by benchmarks/fake_cuda.py: a step of both prompts
+    at 512x320 holds 0.63 of that, larger ones less, down to 0.5. With its own reserve of 400 MB the host so also has
+    room for a ControlNet's residuals (0.85); smaller steps have the 1.2 GB that it always keeps free."""
 
     def __init__(self, config: SeineConfig) -> None:
         layout = unet_layout(config)
@@ -176,16 +179,16 @@ class SeineModel(comfy.model_base.BaseModel):
     ) -> Tensor:
         """Mask and masked latents of every row of `noise`, ``[rows, 5, h, w]``."""
         if masked_latents is None:
-            gray = torch.tensor(self.gray_latent, dtype=torch.float32).view(1, -1, 1, 1)
+            gray = torch.tensor(self.gray_latent, dtype=torch.float32, device=device).view(1, -1, 1, 1)
             masked_latents = gray.expand(frames, -1, *noise.shape[-2:])
         else:
-            masked_latents = self.process_latent_in(masked_latents)
+            masked_latents = self.process_latent_in(masked_latents.to(device))
         if mask is None:
-            mask = torch.ones(frames, 1, *noise.shape[-2:])
-        mask, masked_latents = fit_to_latents(mask, masked_latents, noise.shape[-2:])
+            mask = torch.ones(frames, 1, *noise.shape[-2:], device=device)
+        mask, masked_latents = fit_to_latents(mask.to(device), masked_latents, noise.shape[-2:])
         # Of one clip, for all of them; or of each, where their kept frames are their own.
         parts = [part.repeat(len(noise) // len(part), 1, 1, 1) for part in (mask, masked_latents)]
-        return torch.cat(parts, dim=1).to(device)
+        return torch.cat(parts, dim=1)
 
     def resize_cond_for_context_window(self, cond_key, cond_value, window, x_in, device, retain_index_list=()):
         """Within a context window the clip is as long as the window (and its anchor frame, where the host adds one)."""

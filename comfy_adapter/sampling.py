@@ -134,12 +134,13 @@ def sample_seine_ddpm(
     if noise_sampler is None:
         noise_sampler = k_diffusion.default_noise_sampler(x, seed=extra_args.get("seed"))
     rows = x.new_ones([x.shape[0]])
-    for i in trange(len(sigmas) - 1, disable=disable):
+    steps, ends = len(sigmas) - 1, bool(sigmas[-1] == 0)  # asked once, since asking waits for the device
+    for i in trange(steps, disable=disable):
         sigma, sigma_next = sigmas[i], sigmas[i + 1]
         denoised = model(x, sigma * rows, **extra_args)
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
-        if sigma_next == 0:
+        if ends and i == steps - 1:
             x = denoised
             continue
         ratio = sigma_next**2 / sigma**2
@@ -217,7 +218,7 @@ def sample(
 
 def _keep_from_latent(model: Any, conditioning: list, samples: Tensor, mask: Tensor) -> list:
     """CONDITIONING that keeps frames of the latent itself: of each clip, where it holds several."""
-    frames, rows = frame_values(mask), len(samples)
+    frames, rows = frame_values(mask).to(samples.device), len(samples)
     if not require_seine(model).reads_keyframes and kept_frames(frames):
         refuse_keyframes("mask")
     if len(frames) == 1:  # one mask is for all frames

@@ -7,7 +7,7 @@ from typing import Any
 
 import comfy.cli_args
 import torch
-from comfy.ldm.modules.attention import attention_pytorch, attention_sub_quad, optimized_attention
+from comfy.ldm.modules.attention import attention_pytorch, attention_sage, attention_sub_quad, optimized_attention
 from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from torch import Tensor, nn
 
@@ -22,6 +22,10 @@ from .memory import OutOfMemory, make_room, ran_out
 _NONE_CHOSEN = optimized_attention is attention_sub_quad and not comfy.cli_args.args.use_quad_cross_attention
 """The host then has its slowest, which saves memory on GPUs it does not know."""
 
+_WIDEST_FOR_SAGE = 128
+"""Values of a head. The host would ask SageAttention all the same, log its refusal as an error, and then use PyTorch's:
+for 12 of the 32 attentions of a step."""
+
 TOO_LARGE = (
     "Out of memory for one clip of {frames} frames of {width}x{height}: lower width and height or frames (Context "
     "Windows sample long clips in parts), load the model with weight_dtype fp8, or close other programs."
@@ -34,6 +38,8 @@ def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_opti
     PyTorch's on the CPU where none was chosen: three times as fast there as what the host falls back to.
     """
     attention = attention_pytorch if _NONE_CHOSEN and q.device.type == "cpu" else optimized_attention
+    if attention is attention_sage and q.shape[-1] // heads > _WIDEST_FOR_SAGE:
+        attention = attention_pytorch
     return attention(q, k, v, heads, transformer_options=transformer_options or {})
 
 

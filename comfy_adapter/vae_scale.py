@@ -40,7 +40,8 @@ def _gray_of(model: Any, prompt: Mapping[str, Any]) -> Tensor | None:
     if latents is None:
         return None
     if mask is not None:
-        latents = latents[mask.flatten(1).amin(1).repeat(len(latents) // len(mask)) > 0.5]
+        generated = mask.to(latents.device).flatten(1).amin(1) > 0.5
+        latents = latents[generated.repeat(len(latents) // len(mask))]
     if not len(latents):
         return None
     # Towards the edges of a frame, which convolutions pad, its values are others.

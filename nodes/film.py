@@ -6,6 +6,7 @@ from comfy_api.v0_0_2 import io
 from ..comfy_adapter.films.extending import DIRECTIONS, clip_latents, extend
 from ..comfy_adapter.films.film import Settings
 from ..comfy_adapter.films.storytelling import sample_story
+from ..comfy_adapter.intermediates import kept
 from ..comfy_adapter.keyframes import check_size
 from ..comfy_adapter.sampling import require_keyframes
 from ..seine_model.preprocessing import FIT_CLIP, RESIZE_MODES
@@ -110,7 +111,7 @@ class SEINEExtendVideo(io.ComfyNode):
             raise ValueError(f"next clip: it is wired in, but direction is {direction}: choose between, or unplug it")
         new = extend(model, vae, positive, negative, direction, clip, other, frames, seed, settings)
         parts = {"after": [clip, new], "loop": [clip, new], "before": [new, clip], "between": [clip, new, other]}
-        return io.NodeOutput({"samples": torch.cat(parts[direction])}, {"samples": new})
+        return io.NodeOutput({"samples": kept(torch.cat(parts[direction]))}, {"samples": kept(new)})
 
 
 MOST_SHOTS = 64
@@ -218,4 +219,4 @@ class SEINEStory(io.ComfyNode):
         latents, timeline = sample_story(
             model, clip, vae, pictures, story, negative_prompt, fps, (width, height), resize_mode, seed, settings
         )
-        return io.NodeOutput({"samples": latents}, fps, timeline)
+        return io.NodeOutput({"samples": kept(latents)}, fps, timeline)

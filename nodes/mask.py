@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..comfy_adapter.keyframes import check_size
-from ..seine_model.masks import MODES, frame_mask
+from ..comfy_adapter.keyframes import build_mask
+from ..seine_model.masks import MODES
 from .checked import checked
 
 
@@ -67,6 +67,4 @@ class SEINEMaskBuilder(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, mode: str, count: int, indices: str, frames: int, width: int, height: int) -> io.NodeOutput:
-        check_size(width, height)
-        mask = frame_mask(MODES[mode].format(count=count, indices=indices), frames)
-        return io.NodeOutput(mask.view(-1, 1, 1).expand(-1, height, width))
+        return io.NodeOutput(build_mask(mode, count, indices, frames, width, height))

@@ -34,7 +34,7 @@ def match_colours(
             raise ValueError(f"{name}: {len(given)} frames, but frames is {frames}: lower it, or give more")
     ours, theirs = (images[:frames], reference[-frames:]) if before else (images[-frames:], reference[:frames])
     mean, deviation = _statistics(ours)
-    wanted_mean, wanted_deviation = _statistics(theirs)
+    wanted_mean, wanted_deviation = _statistics(theirs.to(images.device))
     contrast = (wanted_deviation / deviation.clamp(min=1e-4)).clamp(1 / STRONGEST, STRONGEST)
     result = torch.empty_like(images)
     for start in range(0, len(images), CHUNK):

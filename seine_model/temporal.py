@@ -121,14 +121,15 @@ class TemporalAttention(nn.Module):
 
     def forward(self, x: Tensor, positions: FramePositions) -> Tensor:
         """``[videos, pixels, frames, width]`` to the same shape (before the residual)."""
-        q = rotate_(self._heads(self.to_q(x)), positions).transpose(-3, -2).flatten(0, 1)
-        k = rotate_(self._heads(self.to_k(x)), positions).transpose(-3, -2).flatten(0, 1)
-        v = self._heads(self.to_v(x)).transpose(-3, -2).flatten(0, 1)
+        rows = x.flatten(0, 1)  # ComfyUI's products in fp8 take three dimensions at most
+        q = rotate_(self._heads(self.to_q(rows)), positions).transpose(-3, -2)
+        k = rotate_(self._heads(self.to_k(rows)), positions).transpose(-3, -2)
+        v = self._heads(self.to_v(rows)).transpose(-3, -2)
         bias = self.time_rel_pos_bias(positions.buckets, x.dtype)
         parts = zip(*(t.split(device_choices.MOST_PIXELS) for t in (q, k, v)), strict=True)
         outs = [F.scaled_dot_product_attention(*part, attn_mask=bias) for part in parts]
         out = torch.cat(outs) if len(outs) > 1 else outs[0]
-        return self.to_out[0](out.transpose(-3, -2).reshape(x.shape))
+        return self.to_out[0](out.transpose(-3, -2).reshape(rows.shape)).view(x.shape)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))

@@ -1,8 +1,18 @@
 """The attention of this host."""
 
+import pytest
 
-def test_the_cpu_has_pytorch_s_unless_another_is_chosen(run_in_host):
-    report = run_in_host("attention.py")
+
+@pytest.fixture(scope="session")
+def report(run_in_host):
+    return run_in_host("attention.py")
+
+
+def test_the_cpu_has_pytorch_s_unless_another_is_chosen(report):
     assert report["used"] == ["attention_pytorch", report["fallback"]]
     assert report["fallback"] == "attention_sub_quad"
     assert report["difference"] < 1e-5
+
+
+def test_sage_attention_is_not_asked_for_heads_it_refuses(report):
+    assert report["with sage"] == ["attention_sage", "attention_pytorch"]

@@ -10,7 +10,7 @@ from comfyui_seine.comfy_adapter import unet
 
 def main() -> dict[str, Any]:
     q, k, v = torch.randn(3, 2, 40, 64).unbind()
-    used = []
+    used: list[str] = []
 
     def recording(attention: Any) -> Any:
         def record(*args: Any, **kwargs: Any) -> torch.Tensor:
@@ -24,4 +24,9 @@ def main() -> dict[str, Any]:
     found = unet.host_attention(q, k, v, 4)
     unet._NONE_CHOSEN = False
     chosen = unet.host_attention(q, k, v, 4)
-    return {"fallback": fallback.__name__, "used": used, "difference": float((found - chosen).abs().max())}
+    used, plain = [], list(used)
+    unet.attention_sage = unet.optimized_attention = recording(unet.attention_sage)
+    for width in (128, 160):  # the host goes on with PyTorch's where the package is not there
+        unet.host_attention(*torch.randn(3, 1, 20, width).unbind(), 1)
+    difference = float((found - chosen).abs().max())
+    return {"fallback": fallback.__name__, "used": plain, "with sage": used, "difference": difference}

@@ -1,0 +1,238 @@
+"""Graphs of every kind on a card that the CPU poses as: what lies where, and how far it is from the CPU's own.
+
+In float32, so that they are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import comfy.model_management
+import folder_paths
+import torch
+from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+from comfy_extras.nodes_custom_sampler import SamplerCustom
+from comfy_extras.nodes_mask import MaskComposite, SolidMask
+from comfyui_seine.comfy_adapter import files, loading, preview, unet
+from comfyui_seine.comfy_adapter.films import window_store
+from comfyui_seine.comfy_adapter.sampling import sample_seine_ddpm
+from comfyui_seine.nodes import conditioning, decode, film, mask, prompts, sampling, saving
+from comfyui_seine.tools.hosting.device_watch import DeviceWatch
+from comfyui_seine.tools.hosting.posing_device import PosingDevice, host_with_card
+from torch import Tensor
+
+FRAMES, SIZE = 6, 32
+SETTINGS = {"seed": 3, "steps": 2, "cfg": 2.0, "sampler_name": "ddim", "scheduler": "seine"}
+FILM = SETTINGS | {"window": 5, "overlap": 2}
+STORY = "shot 2: a red ball\ntransition 3: it turns blue\nshot 1:"
+
+
+def main(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """runs: by name, the `flags` ComfyUI was started with, and the graphs (`only` some of them)."""
+    files.register_folder()
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        mock.patch.object(unet, "optimized_attention", unet.attention_pytorch),
+        mock.patch.object(window_store, "find", lambda key, like: None),
+    ):
+        made = Made()
+        expected = {name: graph(made) for name, graph in GRAPHS.items()}
+        return {name: on_the_card(expected, **run) for name, run in runs.items()}
+
+
+def on_the_card(
+    expected: dict[str, dict[str, Tensor]], flags: dict[str, bool], only: list[str] | None = None
+) -> dict[str, Any]:
+    with host_with_card(comfy.model_management, fp32_vae=True, fp32_text_enc=True, **flags), PosingDevice():
+        made = Made()
+        found = {name: _compared(GRAPHS[name], made, expected[name]) for name in only or GRAPHS}
+        return {"graphs": found, "waits": {steps: waits_of_the_sampler(steps) for steps in (3, 6)}}
+
+
+def _compared(graph: Callable, made: Made, expected: dict[str, Tensor]) -> dict[str, Any]:
+    """Where the results are, and the largest difference to what was expected, relative to that."""
+    try:
+        results = graph(made)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test says it
+        return {"error": f"{type(error).__name__}: {error}"}
+    places = {name: f"{value.device} {value.dtype}".replace("torch.", "") for name, value in results.items()}
+    differences = {}
+    for name, wanted in expected.items():
+        difference = (results[name].cpu().float() - wanted.float()).abs().max()
+        differences[name] = float(difference / wanted.float().abs().max().clamp(min=1.0))
+    return {"error": "", "places": places, "differences": differences}
+
+
+def waits_of_the_sampler(steps: int) -> int:
+    """How often seine_ddpm waits for the card in so many steps, beside what the model does."""
+    x, sigmas = torch.ones(2, 4, 4, 4, device="cuda"), torch.linspace(10.0, 0.0, steps + 1).to("cuda")
+    watch = DeviceWatch()
+    with watch, watch.forward():
+        sample_seine_ddpm(lambda x, sigma: 0.5 * x, x, sigmas, disable=True, noise_sampler=lambda *levels: 0.0)
+    return sum(watch.waits.values())
+
+
+class Made:
+    """Model, prompts and pictures, as loaders and stock nodes give them."""
+
+    def __init__(self) -> None:
+        path = files.model_path("sample.safetensors")
+        self.model, self.clip, self.vae = loading.load_bundle(path, None, torch.float32)
+        self.prompts = [self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in ("a ball", "")]
+
+    def pictures(self, number: int = 1, on_cpu: bool = False) -> Tensor:
+        values = torch.rand(number, SIZE, SIZE, 3, generator=torch.Generator().manual_seed(1))
+        management = comfy.model_management
+        return values if on_cpu else values.to(management.intermediate_device(), management.intermediate_dtype())
+
+    def mask(self, mode: str = "first frames") -> Tensor:
+        return mask.SEINEMaskBuilder.execute(mode, 1, "0", FRAMES, SIZE, SIZE).args[0]
+
+    def clip_of(self, chosen: Tensor | None = None, pictures: Tensor | None = None, clips: int = 1) -> tuple:
+        chosen = self.mask() if chosen is None else chosen
+        pictures = self.pictures() if pictures is None else pictures
+        inputs = (self.vae, SIZE, SIZE, "stretch", clips)
+        given = {"mask": chosen, "keyframes": pictures}
+        return conditioning.SEINEImageToVideo.execute(*self.prompts, *inputs, **given).args
+
+    def clip_between(self) -> tuple:
+        inputs = (self.vae, SIZE, SIZE, "crop", 1)
+        given = {"first_image": self.pictures(), "last_image": self.pictures(on_cpu=True), "frames": FRAMES}
+        return conditioning.SEINEImageToVideo.execute(*self.prompts, *inputs, **given).args
+
+    def sampled(self, *conds: Any, model: Any = None, **inputs: Any) -> dict[str, Any]:
+        values = {"denoise": 1.0} | SETTINGS | inputs
+        names = dict(zip(("positive", "negative", "latent_image"), conds, strict=True))
+        return sampling.SEINEKSampler.execute(model=model or self.model, **names, **values).args[0]
+
+
+def image_to_video(made: Made) -> dict[str, Tensor]:
+    positive, negative, latent = made.clip_of(clips=2)
+    samples = made.sampled(positive, negative, latent)
+    images = decode.SEINEVAEDecode.execute(samples, made.vae, 3, False, 512).args[0]
+    return {"latent": latent["samples"], "samples": samples["samples"], "images": images}
+
+
+def wired(made: Made) -> dict[str, Tensor]:
+    positive, negative, latent = made.clip_between()
+    return {"latent": latent["samples"], "samples": made.sampled(positive, negative, latent)["samples"]}
+
+
+def text_to_video(made: Made) -> dict[str, Tensor]:
+    return {"samples": made.sampled(*made.prompts, {"samples": made.clip_of()[2]["samples"]})["samples"]}
+
+
+def from_the_cpu(made: Made) -> dict[str, Tensor]:
+    """What nodes of other packs leave on the CPU."""
+    chosen = torch.ones(FRAMES, SIZE, SIZE)
+    chosen[0] = 0
+    return {"samples": made.sampled(*made.clip_of(chosen, made.pictures(on_cpu=True)))["samples"]}
+
+
+def mask_on_the_sampler(made: Made) -> dict[str, Tensor]:
+    latent = {"samples": made.clip_of()[2]["samples"] + 0.5}
+    chosen = made.mask()
+    half = made.sampled(*made.prompts, latent, mask=chosen, denoise=0.5)
+    return {"mask": chosen, "whole": made.sampled(*made.prompts, latent, mask=chosen)["samples"], **half}
+
+
+def stock_masks(made: Made) -> dict[str, Tensor]:
+    white = SolidMask.execute(1.0, SIZE, SIZE).args[0]
+    chosen = MaskComposite.execute(made.mask(), white, 0, 0, "multiply").args[0]
+    return {"mask": chosen, "samples": made.sampled(*made.clip_of(chosen))["samples"]}
+
+
+def second_pass(made: Made) -> dict[str, Tensor]:
+    positive, negative, latent = made.clip_of()
+    larger = {"samples": torch.nn.functional.interpolate(latent["samples"], scale_factor=1.5)}
+    return {"samples": made.sampled(positive, negative, larger, denoise=0.5)["samples"]}
+
+
+def custom_sampling(made: Made) -> dict[str, Tensor]:
+    positive, negative, latent = made.clip_of()
+    sampler = sampling.SEINESamplerDDPM.execute().args[0]
+    sampler.extra_options = {"noise_sampler": lambda sigma, sigma_next: 0.0}  # the card has another generator
+    sigmas = sampling.SEINEScheduler.execute(made.model, 3, 1.0).args[0]
+    inputs = (made.model, True, 1, 2.0, positive, negative, sampler, sigmas, latent)
+    return {"samples": SamplerCustom.execute(*inputs).args[0]["samples"]}
+
+
+def context_windows(made: Made) -> dict[str, Tensor]:
+    options = ("standard_static", 1, False, "pyramid", 0, False)
+    windowed = ContextWindowsManualNode.execute(made.model, 4, 2, *options).args[0]
+    return {"samples": made.sampled(*made.clip_of(), model=windowed)["samples"]}
+
+
+def prompt_travel(made: Made) -> dict[str, Tensor]:
+    script = "0: a red ball\n5: a blue ball"
+    travel = prompts.SEINEPromptTravel.execute(made.clip, script, FRAMES, "blend").args[0]
+    _, negative, latent = made.clip_of()
+    return {"embeddings": travel[0][0], "samples": made.sampled(travel, negative, latent)["samples"]}
+
+
+def extended(made: Made) -> dict[str, Tensor]:
+    clip = made.sampled(*made.clip_of())
+    inputs = {"model": made.model, "vae": made.vae, "positive": made.prompts[0], "negative": made.prompts[1]} | FILM
+    longer, new = film.SEINEExtendVideo.execute(direction="after", frames=3, latent=clip, **inputs).args
+    joined = torch.cat((clip["samples"], new["samples"]))  # as stock nodes batch latents
+    return {"film": longer["samples"], "new": new["samples"], "joined": joined}
+
+
+def from_images(made: Made) -> dict[str, Tensor]:
+    inputs = {"model": made.model, "vae": made.vae, "positive": made.prompts[0], "negative": made.prompts[1]} | FILM
+    longer, _ = film.SEINEExtendVideo.execute(direction="before", frames=2, images=made.pictures(2), **inputs).args
+    return {"film": longer["samples"]}
+
+
+def story(made: Made) -> dict[str, Tensor]:
+    inputs = {"negative_prompt": "", "fps": 8.0, "width": SIZE, "height": SIZE, "resize_mode": "crop"} | FILM
+    parts = {"clip": made.clip, "vae": made.vae, "images": made.pictures(2)}
+    return {"film": film.SEINEStory.execute(model=made.model, story=STORY, **parts, **inputs).args[0]["samples"]}
+
+
+def files_of_it(made: Made) -> dict[str, Tensor]:
+    """A video and a GIF; what they show is measured elsewhere."""
+    latent = made.clip_of()[2]
+    video = decode.SEINEDecodeToVideo.execute(latent, made.vae, 8.0, 3).args[0]
+    images = video.get_components().images
+    with TemporaryDirectory() as folder, mock.patch.object(folder_paths, "output_directory", folder):
+        video.save_to(str(Path(folder) / "clip.mp4"))
+        saving.SEINESaveGIF.execute(images, "clip", 8.0, False)
+        written = [file.stat().st_size > 0 for file in sorted(Path(folder).iterdir())]
+    return {"images": images, "written": images.new_tensor(written)}
+
+
+def colours(made: Made) -> dict[str, Tensor]:
+    images = made.pictures(4)
+    inputs = ("before", 1, 1.0)
+    matched = decode.SEINEMatchColors.execute(images, images.flip(0) * 0.5, *inputs).args[0]
+    mixed = decode.SEINEMatchColors.execute(images, made.pictures(1, on_cpu=True) * 0.5, *inputs).args[0]
+    return {"matched": matched, "with the CPU's": mixed}
+
+
+def previews(made: Made) -> dict[str, Tensor]:
+    return {"grid": preview.frame_grid(made.clip_of()[2]["samples"])}
+
+
+GRAPHS: dict[str, Callable[[Made], dict[str, Tensor]]] = {
+    graph.__name__: graph
+    for graph in (
+        *(
+            image_to_video,
+            wired,
+            text_to_video,
+            from_the_cpu,
+            mask_on_the_sampler,
+            stock_masks,
+            second_pass,
+            custom_sampling,
+        ),
+        *(context_windows, prompt_travel, extended, from_images, story, files_of_it, colours),
+        previews,
+    )
+}
