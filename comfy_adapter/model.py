@@ -15,6 +15,7 @@ from ..seine_model.checkpoint import ROTARY_KEY
 from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from ..seine_model.facts import as_tensor
+from .clip_checks import check_shapes
 from .control import check_control
 from .foreign_conditioning import check_foreign_conditioning
 from .host_names import HostNames, unet_layout
@@ -169,6 +170,8 @@ class SeineModel(comfy.model_base.BaseModel):
             "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
         }
         if self.reads_keyframes:
+            if masked_latents is not None:
+                check_shapes(masked_latents, noise, kwargs.get("latent_image"))
             keyframes = self._keyframes(mask, masked_latents, frames, noise, kwargs["device"])
             conds["c_concat"] = comfy.conds.CONDNoiseShape(keyframes)
         # Ours first: the host compares them in order and stops at the first that does not fit.

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
+
+
+def notice(text: str) -> None:
+    """Say it on the node that is running, and in the log."""
+    logging.warning(text)
+    show_progress_text(text)
 
 
 def show_progress_text(text: str) -> None:

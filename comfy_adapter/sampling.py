@@ -17,6 +17,7 @@ from tqdm.auto import trange
 from ..seine_model.diffusion import respaced_timesteps
 from ..seine_model.inputs import check_conditioning, check_finite, check_latents, check_mask, check_number
 from ..seine_model.masks import kept_frames
+from .clip_checks import check_one_clip, check_own_mask
 from .keyframes import FRAMES, attach, frame_values, refuse_keyframes
 from .model import SeineModel
 
@@ -187,10 +188,12 @@ def sample(
     check_batch_index(batch_index, len(samples))
     check_conditioning(positive, "positive")
     check_conditioning(negative, "negative")
+    for name, conditioning in (("positive", positive), ("negative", negative)):
+        check_one_clip(latent, conditioning, name, mask)
     check_number(cfg, "cfg", 0.0)
     check_number(denoise, "denoise", 0.0, 1.0)
     if mask is not None:
-        positive, negative = (_keep_from_latent(model, cond, samples, mask) for cond in (positive, negative))
+        positive, negative = (_keep_from_latent(model, cond, latent, mask) for cond in (positive, negative))
         if denoise >= 1 and noise_mask is None:
             samples = torch.zeros_like(samples)  # an encoded start would leak into the noise
     sigmas = sigmas_for(model, sampler_name, scheduler, steps, denoise)
@@ -216,8 +219,9 @@ def sample(
     return {**latent, "samples": result}
 
 
-def _keep_from_latent(model: Any, conditioning: list, samples: Tensor, mask: Tensor) -> list:
+def _keep_from_latent(model: Any, conditioning: list, latent: dict[str, Any], mask: Tensor) -> list:
     """CONDITIONING that keeps frames of the latent itself: of each clip, where it holds several."""
+    samples = latent["samples"]
     frames, rows = frame_values(mask).to(samples.device), len(samples)
     if not require_seine(model).reads_keyframes and kept_frames(frames):
         refuse_keyframes("mask")
@@ -229,6 +233,7 @@ def _keep_from_latent(model: Any, conditioning: list, samples: Tensor, mask: Ten
             f"mask: it has {len(frames)} frames, the latent has {rows}. Set frames of SEINE Mask Builder to the "
             "latent's, or give a latent of whole clips."
         )
+    check_own_mask(latent, frames)
     gray = torch.tensor(require_seine(model).gray_latent).view(1, -1, 1, 1)
     gray = model.get_model_object("latent_format").process_out(gray)
     kept = frames.repeat(rows // len(frames)).view(-1, 1, 1, 1) < 0.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .keyframes import MASK, MASKED_LATENTS
-from .progress_text import show_progress_text
+from .progress_text import notice
 
 FARTHEST = 0.5
 """Of the known value's length: half is a choice, not a measurement. Fine-tuned decoders share SD 1.x's encoder."""
@@ -29,8 +28,7 @@ def warn_of_other_vae(model: Any, conds: Mapping[str, list[dict[str, Any]]]) -> 
                 "trained on: the VAE seems to be another model's. Take that of Stable Diffusion 1.4 or 1.5, or of the "
                 "model's own bundle."
             )
-            logging.warning(text)
-            show_progress_text(text)
+            notice(text)
         return
 
 

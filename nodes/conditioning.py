@@ -4,6 +4,8 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..comfy_adapter import keyframes as clip_keyframes
+from ..comfy_adapter.clip_checks import CLIP, clip_facts, seems_inverted
+from ..comfy_adapter.progress_text import notice
 from ..seine_model.inputs import check_images
 from ..seine_model.placement import places
 from ..seine_model.preprocessing import FIT_CLIP, RESIZE_MODES
@@ -132,10 +134,15 @@ class SEINEImageToVideo(io.ComfyNode):
             raise ValueError("keyframe_places: mask says which frames are given: empty keyframe_places, or unplug mask")
         else:
             generated = clip_keyframes.frame_values(mask)
+        if seems_inverted(generated, sum(map(len, pictures.values()))):
+            notice(
+                f"mask: it keeps most of the {len(generated)} frames, more than there are images. 1 (white) is for "
+                "frames to generate, 0 (black) for given ones: if they are exchanged, use Invert Mask."
+            )
         width, height, resize_mode = clip_keyframes.clip_size(pictures, width, height, resize_mode)
         latents = clip_keyframes.encode_keyframes(vae, generated, pictures, width, height, resize_mode)
         return io.NodeOutput(
             clip_keyframes.attach(positive, generated, latents),
             clip_keyframes.attach(negative, generated, latents),
-            {"samples": torch.zeros_like(latents).repeat(batch_size, 1, 1, 1)},
+            {"samples": torch.zeros_like(latents).repeat(batch_size, 1, 1, 1), CLIP: clip_facts(generated)},
         )

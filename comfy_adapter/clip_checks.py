@@ -1,0 +1,85 @@
+"""What samples without an error and is not meant so: latents, prompts and masks that belong to different clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..seine_model.masks import kept_frames
+from .keyframes import FRAMES, LATENT_SCALE
+
+CLIP = "seine_clip"
+"""In a LATENT of SEINE Image to Video: of how many frames its clips are, and how many of them are given."""
+MOST_STRETCHED = 1.1
+"""How much wider or higher keyframes may become: sizes of a second pass are rounded to multiples of 8."""
+
+
+def clip_facts(mask: Tensor) -> dict[str, int]:
+    """What a LATENT says under CLIP; mask ``[frames]``."""
+    return {"frames": len(mask), "kept": len(kept_frames(mask))}
+
+
+def check_one_clip(latent: Mapping[str, Any], conditioning: list, name: str, mask: Tensor | None) -> None:
+    """Raises ValueError for a prompt of another clip than the latent's, where a new clip begins with it.
+
+    mask: that of the sampler, which gives frames of the latent itself.
+    """
+    facts, carried = latent.get(CLIP), conditioning[0][1]
+    if not isinstance(facts, Mapping) or mask is not None or torch.count_nonzero(latent["samples"]):
+        return
+    if facts["kept"] and FRAMES not in carried:
+        raise ValueError(
+            f"{name}: latent_image is of a clip with {facts['kept']} given frames, of which this prompt knows nothing: "
+            "wire it through the same SEINE Image to Video"
+        )
+    if carried.get(FRAMES, facts["frames"]) != facts["frames"]:
+        raise ValueError(
+            f"{name}: it is for a clip of {carried[FRAMES]} frames, latent_image for one of {facts['frames']}: take "
+            "both from the same SEINE Image to Video"
+        )
+
+
+def check_own_mask(latent: Mapping[str, Any], frames: Tensor) -> None:
+    """Raises ValueError for a sampler's mask ``[frames]`` that keeps empty frames, or is for another clip's length."""
+    samples, facts = latent["samples"], latent.get(CLIP)
+    if isinstance(facts, Mapping) and facts["frames"] == len(samples) > len(frames) > 1:
+        raise ValueError(
+            f"mask: it has {len(frames)} frames, latent_image is one clip of {len(samples)}: set frames of SEINE Mask "
+            "Builder to the clip's"
+        )
+    kept = kept_frames(frames)
+    if kept and not torch.count_nonzero(samples.unflatten(0, (-1, len(frames)))[:, kept]):
+        raise ValueError(
+            "mask: the frames it keeps are empty in latent_image: unplug mask where SEINE Image to Video gave the "
+            "keyframes, or wire in a latent that has them, such as a finished clip"
+        )
+
+
+def check_shapes(keyframes: Tensor, samples: Tensor, latent: Tensor | None) -> None:
+    """Raises ValueError for keyframes of another size than an empty latent, or of another shape than one to go on from.
+
+    All ``[rows, 4, h, w]``; latent: what sampling begins with, beside noise.
+    """
+    (high, wide), (height, width) = keyframes.shape[-2:], samples.shape[-2:]
+    if (high, wide) == (height, width):
+        return
+    empty = latent is None or not torch.count_nonzero(latent)
+    stretched = (width / wide) / (height / high)
+    if empty or not 1 / MOST_STRETCHED <= stretched <= MOST_STRETCHED:
+        given, wanted = (
+            f"{LATENT_SCALE * side[1]}x{LATENT_SCALE * side[0]}" for side in ((high, wide), (height, width))
+        )
+        remedy = "the same SEINE Image to Video" if empty else "a node that keeps its shape"
+        raise ValueError(
+            f"latent_image: it is {wanted}, the keyframes of positive and negative are {given}: take the latent of "
+            f"{remedy}"
+        )
+
+
+def seems_inverted(mask: Tensor, images: int) -> bool:
+    """Whether a mask ``[frames]`` keeps most frames for fewer images: black and white may be exchanged."""
+    kept = len(kept_frames(mask))
+    return kept > len(mask) / 2 and images < kept and len(mask) > 2
