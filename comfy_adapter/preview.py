@@ -1,16 +1,21 @@
 """Previews while sampling: the host shows one picture of a latent; SEINE's latent format makes it a grid of frames.
 
-web/js/moving_preview.js cuts the grid up and plays it. Without it (or with another preview method) nothing is lost.
+web/js/moving_preview.js cuts the grid up and plays it. Without it (or with another preview method) nothing is lost. The
+host makes none by itself: where the user has not chosen, SEINE's is made.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import comfy.latent_formats
+import comfy.utils
 import latent_preview
 import torch
+from comfy.cli_args import LatentPreviewMethod, args
 from server import PromptServer
 from torch import Tensor
 
@@ -32,6 +37,38 @@ def frame_grid(latents: Tensor) -> Tensor:
     _announce({"columns": columns, "rows": rows, "frames": shown})
     grid = grid.view(rows, columns, channels, height, width).permute(2, 0, 3, 1, 4)
     return grid.reshape(1, channels, rows * height, columns * width)
+
+
+def prepare_callback(model: Any, steps: int) -> Callable:
+    """The host's callback for a sampler, which shows how far it is, and SEINE's preview where the host makes none."""
+    return with_preview(latent_preview.prepare_callback(model, steps), model)
+
+
+def with_preview(callback: Callable | None, model: Any) -> Callable | None:
+    """The same callback, if it is the host's own for a sampler and makes no preview, with SEINE's."""
+    hosts = getattr(callback, "__module__", None) == latent_preview.__name__
+    if not hosts or args.preview_method != LatentPreviewMethod.NoPreviews or _none_was_chosen():
+        return callback
+    latent_format = model.model.latent_format
+    previewer = latent_preview.Latent2RGBPreviewer(
+        latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias, frame_grid
+    )
+
+    def shown(step: int, x0: Tensor, x: Tensor, total_steps: int) -> None:
+        callback(step, x0, x, total_steps)
+        if comfy.utils.PROGRESS_BAR_HOOK is not None:
+            picture = previewer.decode_latent_to_preview_image("JPEG", x0)
+            comfy.utils.PROGRESS_BAR_HOOK(step + 1, total_steps, picture)
+
+    return shown
+
+
+def _none_was_chosen() -> bool:
+    """Whether the user set the interface's live preview to none, which comes with the graph that is running."""
+    queue = getattr(getattr(PromptServer, "instance", None), "prompt_queue", None)
+    running = getattr(queue, "currently_running", {}).values()
+    chosen = (part.get("preview_method") for item in running for part in item if isinstance(part, dict))
+    return "none" in chosen
 
 
 def _announce(layout: dict[str, int]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..seine_model.inputs import check_embedding, check_finite, check_latents
 from .keyframes import FRAMES, MASK, MASKED_LATENTS
+from .preview import with_preview
 from .shared_keyframes import share_keyframes
 from .vae_scale import warn_of_other_vae
 
@@ -76,6 +77,7 @@ def _checked_run(
     sampler: Any,
     sigmas: Tensor,
     denoise_mask: Tensor | None = None,
+    callback: Callable | None = None,
     *given: Any,
     **options: Any,
 ) -> Any:
@@ -89,4 +91,5 @@ def _checked_run(
             check_prompt(prompt, name)
     share_keyframes(guider.conds)
     warn_of_other_vae(guider.model_patcher.model, guider.conds)
-    return executor(noise, latents, sampler, sigmas, denoise_mask, *given, **options)
+    callback = with_preview(callback, guider.model_patcher)
+    return executor(noise, latents, sampler, sigmas, denoise_mask, callback, *given, **options)

@@ -8,7 +8,6 @@ from typing import Any
 import comfy.sample
 import comfy.samplers
 import comfy.utils
-import latent_preview
 import torch
 from comfy.k_diffusion import sampling as k_diffusion
 from torch import Tensor
@@ -20,6 +19,7 @@ from ..seine_model.masks import kept_frames
 from .clip_checks import check_one_clip, check_own_mask
 from .keyframes import FRAMES, attach, frame_values, refuse_keyframes
 from .model import SeineModel
+from .preview import prepare_callback
 
 SEINE_DDPM = "seine_ddpm"
 SEINE_SCHEDULER = "seine"
@@ -211,7 +211,7 @@ def sample(
         negative,
         samples,
         noise_mask=noise_mask,
-        callback=callback or latent_preview.prepare_callback(model, len(sigmas) - 1),
+        callback=callback or prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=min(seed, LARGEST_SAMPLER_SEED),
     )

@@ -26,7 +26,9 @@ class SEINEImageToVideo(io.ComfyNode):
                 "transition, with keyframes any frames between, with none a clip of text."
             ),
             search_aliases=[
-                *("seine", "i2v", "image to video", "transition", "keyframes", "text to video"),
+                *("seine", "i2v", "t2v", "flf2v", "image to video", "text to video", "transition", "morph"),
+                *("keyframes", "first frame", "last frame", "first last frame", "interpolate", "inbetween"),
+                *("图生视频", "文生视频", "首尾帧", "首帧", "尾帧", "关键帧", "转场", "过渡"),
             ],
             inputs=[
                 io.Conditioning.Input("positive", tooltip="What the clip shows."),

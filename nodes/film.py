@@ -51,7 +51,18 @@ class SEINEExtendVideo(io.ComfyNode):
                 "close it to a loop. Wire in latents where you have them: they lose nothing. Finished windows are kept "
                 "on disk, so a cancelled run goes on where it was."
             ),
-            search_aliases=["seine extend", "continue video", "prediction", "autoregressive", "long video", "loop"],
+            search_aliases=[
+                *(
+                    "seine extend",
+                    "extend video",
+                    "continue video",
+                    "prediction",
+                    "autoregressive",
+                    "long video",
+                    "loop",
+                ),
+                *("延长视频", "续写", "循环"),
+            ],
             inputs=[
                 io.Model.Input("model", tooltip="SEINE."),
                 io.Conditioning.Input("positive", tooltip="What the new frames show: the prompt alone."),
@@ -128,7 +139,10 @@ class SEINEStory(io.ComfyNode):
                 "A film of many shots: each begins with one of the images, and transitions lead from the end of one to "
                 "the start of the next. After a change only the segments that depend on it are made again."
             ),
-            search_aliases=["seine story", "storyboard", "long video", "shots", "transitions", "film", "loop"],
+            search_aliases=[
+                *("seine story", "storyboard", "long video", "shots", "transitions", "film", "loop"),
+                *("故事", "分镜", "转场", "长视频"),
+            ],
             inputs=[
                 io.Model.Input("model", tooltip="SEINE."),
                 io.Clip.Input("clip", tooltip="Reads the prompts: the CLIP of the same checkpoint."),

@@ -30,7 +30,7 @@ class SEINEModelLoader(io.ComfyNode):
             display_name="Load SEINE Model",
             category="SEINE",
             description="Load SEINE's video UNet alone, for use with a CLIP and VAE loaded elsewhere.",
-            search_aliases=["seine", "load video model", "image to video", "transition"],
+            search_aliases=["seine", "load video model", "load diffusion model"],
             inputs=[
                 FileName("model_name", options=files.model_names(), tooltip=_MODEL_NAME_TOOLTIP),
                 _weight_dtype_input(),
@@ -59,7 +59,7 @@ class SEINECheckpointLoader(io.ComfyNode):
                 "Load SEINE with its text encoder and VAE: from one bundled file, or the published checkpoint plus a "
                 "Stable Diffusion 1.4 or 1.5 base."
             ),
-            search_aliases=["seine", "load checkpoint", "image to video", "transition", "text to video"],
+            search_aliases=["seine", "load checkpoint", "load video model"],
             inputs=[
                 FileName("model_name", options=files.model_names(), tooltip=_MODEL_NAME_TOOLTIP),
                 FileName(

@@ -15,7 +15,7 @@ class SEINEMaskBuilder(io.ComfyNode):
             display_name="SEINE Mask Builder",
             category="SEINE",
             description="Choose which frames of the clip are given (black) and which SEINE generates (white).",
-            search_aliases=["seine mask", "frame mask", "keyframes", "transition", "image to video"],
+            search_aliases=["seine mask", "frame mask", "keyframe mask", "关键帧遮罩"],
             inputs=[
                 io.Combo.Input(
                     "mode",

@@ -16,7 +16,14 @@ class SEINEPromptTravel(io.ComfyNode):
             display_name="SEINE Prompt Travel",
             category="SEINE",
             description="A prompt that changes along the clip: one line for each frame at which another prompt begins.",
-            search_aliases=["seine prompt", "prompt travel", "prompt schedule", "batch prompt", "keyframe prompt"],
+            search_aliases=[
+                "seine prompt",
+                "prompt travel",
+                "prompt schedule",
+                "batch prompt",
+                "keyframe prompt",
+                "提示词调度",
+            ],
             inputs=[
                 io.Clip.Input("clip", tooltip="Reads the prompts: the CLIP of the same checkpoint."),
                 io.String.Input(

@@ -11,13 +11,13 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
-import latent_preview
 import torch
 from torch import Tensor
 
 from ...seine_model.seams import meet_kept_frames
 from ...seine_model.windows import Window, plan
 from ..keyframes import attach
+from ..preview import prepare_callback
 from ..progress_text import show_progress_text
 from ..sampling import require_keyframes, sample
 from . import window_store
@@ -136,7 +136,7 @@ class FilmMaker:
         """The host's own, counting the steps of all windows."""
         steps, done = self.settings.steps, self.done
         if self._progress is None:
-            self._progress = latent_preview.prepare_callback(self.model, steps * self.windows)
+            self._progress = prepare_callback(self.model, steps * self.windows)
         progress = self._progress
         return lambda step, x0, x, total: progress(done * steps + step, x0, x, steps * self.windows)
 

@@ -21,6 +21,11 @@ DROP = """text => {
     for (const kind of ['dragenter', 'dragover', 'drop'])
         canvas.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}))
 }"""
+SOUGHT = (
+    *("first last frame", "first frame", "flf2v", "t2v", "i2v", "interpolate", "inbetween", "morph", "transition"),
+    *("image to video", "text to video", "loop", "keyframe", "extend video"),
+    *("过渡", "循环", "转场", "首尾帧", "关键帧", "文生视频", "图生视频"),
+)
 HAS = "types => types.every(type => app.graph._nodes.some(node => node.type == type))"
 PLACE = """type => {
     const node = app.graph._nodes.find(node => node.type == type)
@@ -31,9 +36,9 @@ PLACE = """type => {
 
 @pytest.fixture(scope="module")
 def served(host, tmp_path_factory):
-    """A server with previews on, and what the workflows name."""
+    """A server, and what the workflows name."""
     base = tmp_path_factory.mktemp("browser")
-    with ComfyServer(host, base, extra_args=["--preview-method", "latent2rgb"]) as server:
+    with ComfyServer(host, base) as server:
         write_models(server.models)
         (server.models / INTERPOLATOR.directory / INTERPOLATOR.name).touch()  # named, not used
         browser.save_settings(server.client.address, browser.SETTINGS)
@@ -134,6 +139,19 @@ def test_node_is_found_by_alias_and_added_by_double_click(page, alias, node):
     page.keyboard.press("Enter")
     page.wait_for_function(HAS, arg=[node])
     assert types(page) == [node]
+
+
+@pytest.mark.parametrize("word", SOUGHT)
+def test_what_people_look_for_is_among_the_first_three(page, word):
+    search = page.get_by_placeholder("Add a node")
+    while not search.is_visible():
+        page.mouse.dblclick(800, 500)
+        page.wait_for_timeout(1500)
+    search.fill(word)
+    page.wait_for_timeout(700)
+    first = page.get_by_role("dialog").get_by_role("option").all_inner_texts()[:3]
+    browser.screenshot(page, f"sought-{SOUGHT.index(word)}")
+    assert any("SEINE" in text for text in first), first
 
 
 def test_nodes_are_wired_by_dragging(page):

@@ -75,6 +75,7 @@ async function onPreview(event) {
 
   // Before ComfyUI's own listener, which would show the grid.
   event.stopImmediatePropagation()
+  if (shown === "off") return stop()
   const { blob, ...details } = event.detail
   if (player?.nodeId !== details.displayNodeId) {
     player?.stop()
@@ -102,9 +103,9 @@ app.registerExtension({
       id: SETTING,
       category: ["SEINE", "Preview", "While sampling"],
       name: "Preview while sampling",
-      tooltip: "What a sampler's node shows of a clip that is being made. Needs ComfyUI's live preview (latent2rgb).",
+      tooltip: "What a sampler's node shows of a clip while it is made.",
       type: "combo",
-      options: ["moving", "grid", "first frame"],
+      options: ["moving", "grid", "first frame", "off"],
       defaultValue: "moving"
     }
   ]
