@@ -149,7 +149,7 @@ def stock_masks(made: Made) -> dict[str, Tensor]:
 
 def second_pass(made: Made) -> dict[str, Tensor]:
     positive, negative, latent = made.clip_of()
-    larger = {"samples": torch.nn.functional.interpolate(latent["samples"], scale_factor=1.5)}
+    larger = {"samples": torch.nn.functional.interpolate(latent["samples"] + 0.5, scale_factor=1.5)}
     return {"samples": made.sampled(positive, negative, larger, denoise=0.5)["samples"]}
 
 
