@@ -17,6 +17,8 @@ _WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 class OutOfMemory(torch.OutOfMemoryError):
     """Nothing smaller is left to try. The message says what to lower, and the host unloads its models for it."""
 
+    __module__ = "builtins"  # which the host shows before the words, where it is any other
+
 
 def ran_out(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on any device."""

@@ -12,6 +12,7 @@ from comfy_api.v0_0_2 import io
 from ..comfy_adapter.parts import check_clip, check_vae
 from ..comfy_adapter.sampling import require_seine
 from ..seine_model import inputs
+from ..seine_model.file_kinds import CheckpointError
 
 
 class FileName(io.Combo.Input):
@@ -47,6 +48,10 @@ def checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutpu
             whole = check(value, of)
             if isinstance(of, io.Int.Input):
                 bound.arguments[of.id] = whole
-        return execute(*bound.args, **bound.kwargs)
+        try:
+            return execute(*bound.args, **bound.kwargs)
+        except CheckpointError as error:
+            # The host shows the module of an error's class before its words, which would be pushed out of sight.
+            raise ValueError(str(error)) from error
 
     return run

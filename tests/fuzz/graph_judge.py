@@ -24,7 +24,7 @@ REMEDY = re.compile(
 )
 OURS = f"{Path('custom_nodes', PACK_NAME)}{os.sep}"
 """In the path of every file of the pack."""
-OUR_ERRORS = ("ValueError", ".CheckpointError", ".OutOfMemory")
+OUR_ERRORS = ("ValueError", "OutOfMemory")
 
 Outcome = tuple[str, str]
 """One of `KINDS`, and what was said."""

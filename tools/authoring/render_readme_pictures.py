@@ -1,8 +1,8 @@
 """Makes the README's pictures: `python tools/authoring/render_readme_pictures.py [NAME …]`.
 
 docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.png some
-frames of what it makes with the small model. Without a NAME also the template dialog
-(docs/images/templates.png) and a run with its preview (docs/images/running.png).
+frames of what it makes with the small model; of the transition also docs/images/hero.gif. Without a NAME also the
+template dialog (docs/images/templates.png) and a run with its preview (docs/images/running.png).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ SIDE, SHOWN, GAP = 96, 8, 4
 HEIGHT = 1000
 """Of the browser's window."""
 COLOURS = 128
-PREVIEW = ["--preview-method", "latent2rgb"]
+PANEL, HELD, MILLISECONDS = 208, 6, 110
+"""Of the moving picture: side of its panels, how long either end is held, in frames, and how long a frame is shown."""
 WIDTH = 900
 """Of the dialog's picture."""
 SHOW = """async workflow => {
@@ -70,29 +71,28 @@ def main() -> int:
         return code
     from tools.hosting.server import ComfyServer
 
-    names = sys.argv[1:] or [path.stem for path in sorted((REPOSITORY / "workflows").glob("*.json"))]
+    names = sys.argv[1:] or list(workflow_graph.TITLES)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as base,
-        ComfyServer(hosts.find("modern"), Path(base), extra_args=PREVIEW) as server,
+        ComfyServer(hosts.find("modern"), Path(base)) as server,
     ):
-        for picture in (BALL, RING, CROSS):
-            server.client.upload_image(picture, REPOSITORY / "example_inputs" / picture)
-        server.client.upload_image("example.png", REPOSITORY / "example_inputs" / BALL)
         for file in (SEINE, BASE, UPSCALER, INTERPOLATOR):  # named in the graphs, not loaded
             (server.models / file.directory).mkdir(exist_ok=True)
             (server.models / file.directory / file.name).touch()
         for name in names:
             if name in EXAMPLES:
-                result(server.client, name).save(FOLDER / f"result-{name}.png", optimize=True)
+                frames = result(server.client, name)
+                strip(frames).save(FOLDER / f"result-{name}.png", optimize=True)
+                if name == "transition":
+                    save_hero(frames)
         graphs(server.client.address, names)
     return 0
 
 
-def result(client, name: str):
-    """Frames of what the workflow makes, in a row."""
+def result(client, name: str) -> list:
+    """Frames of what the workflow makes."""
     import av
-    from PIL import Image
 
     pictures, words = EXAMPLES[name]
     settings = {"model_name": SMALL_MODEL, "base_name": "bundled", "width": SMALL_SIZE, "height": SMALL_SIZE}
@@ -103,12 +103,34 @@ def result(client, name: str):
         settings |= words
     (file,) = client.files(client.run(workflow_graph.with_inputs(graph, **settings, cfg=SMALL_CFG)))
     with av.open(io.BytesIO(client.fetch(file))) as video:
-        frames = [frame.to_image() for frame in video.decode(video=0)]
-    strip = Image.new("RGB", (SHOWN * (SIDE + GAP) - GAP, SIDE), "white")
+        return [frame.to_image() for frame in video.decode(video=0)]
+
+
+def strip(frames: list):
+    """Some of the frames in a row."""
+    from PIL import Image
+
+    row = Image.new("RGB", (SHOWN * (SIDE + GAP) - GAP, SIDE), "white")
     for index in range(SHOWN):
         frame = frames[round(index * (len(frames) - 1) / (SHOWN - 1))]
-        strip.paste(frame.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (index * (SIDE + GAP), 0))
-    return strip.quantize(COLOURS)
+        row.paste(frame.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (index * (SIDE + GAP), 0))
+    return row.quantize(COLOURS)
+
+
+def save_hero(frames: list) -> None:
+    """The two pictures that are given, and between them the way from one to the other and back, as a GIF."""
+    from PIL import Image
+
+    ends = [Image.open(REPOSITORY / "example_inputs" / name).convert("RGB") for name in (RING, CROSS)]
+    panels = []
+    for frame in (*[frames[0]] * HELD, *frames, *[frames[-1]] * HELD, *frames[-2:0:-1]):
+        panel = Image.new("RGB", (3 * PANEL + 2 * GAP, PANEL), "white")
+        for place, picture in enumerate((ends[0], frame, ends[1])):
+            panel.paste(picture.resize((PANEL, PANEL), Image.Resampling.LANCZOS), (place * (PANEL + GAP), 0))
+        panels.append(panel.quantize(COLOURS))
+    panels[0].save(
+        FOLDER / "hero.gif", save_all=True, append_images=panels[1:], duration=MILLISECONDS, loop=0, optimize=True
+    )
 
 
 def graphs(address: str, names: list[str]) -> None:
@@ -137,7 +159,7 @@ def graphs(address: str, names: list[str]) -> None:
 
 def saved(name: str) -> dict:
     """The workflow as the interface loads it."""
-    return json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(workflow_graph.interface_file(name).read_text(encoding="utf-8"))
 
 
 def keep(png: bytes, name: str, width: int | None = None) -> None:
