@@ -95,7 +95,7 @@ def _passed_on(traceback: str) -> bool:
 def is_ours(error: ExecutionFailed) -> bool:
     """Whether the pack's own code raised it, last in its traceback, as an error that is meant for people."""
     frames = re.findall(r'^\s*File "([^"]*)"', error.traceback, re.MULTILINE)
-    return bool(frames) and OURS in frames[-1] and error.exception_type.endswith(OUR_ERRORS)
+    return bool(frames) and OURS in frames[-1] and error.exception_type in OUR_ERRORS
 
 
 def says_enough(error: ExecutionFailed, inputs: Iterable[str]) -> bool:
