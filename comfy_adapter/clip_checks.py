@@ -22,24 +22,27 @@ def clip_facts(mask: Tensor) -> dict[str, int]:
     return {"frames": len(mask), "kept": len(kept_frames(mask))}
 
 
-def check_one_clip(latent: Mapping[str, Any], conditioning: list, name: str, mask: Tensor | None) -> None:
-    """Raises ValueError for a prompt of another clip than the latent's, where a new clip begins with it.
+def check_one_clip(latent: Mapping[str, Any], prompts: Mapping[str, list], mask: Tensor | None) -> None:
+    """Raises ValueError for prompts of another clip than the latent's, where a new clip begins with it.
 
-    mask: that of the sampler, which gives frames of the latent itself.
+    prompts: CONDITIONING by input; one that carries no clip takes its partner's. mask: that of the sampler, which gives
+    frames of the latent itself.
     """
-    facts, carried = latent.get(CLIP), conditioning[0][1]
+    facts = latent.get(CLIP)
     if not isinstance(facts, Mapping) or mask is not None or torch.count_nonzero(latent["samples"]):
         return
-    if facts["kept"] and FRAMES not in carried:
+    carried = {name: part[1][FRAMES] for name, parts in prompts.items() for part in parts if FRAMES in part[1]}
+    if facts["kept"] and not carried:
         raise ValueError(
-            f"{name}: latent_image is of a clip with {facts['kept']} given frames, of which this prompt knows nothing: "
-            "wire it through the same SEINE Image to Video"
+            f"{', '.join(prompts)}: latent_image is of a clip with {facts['kept']} given frames, of which these "
+            "prompts know nothing: wire them through the same SEINE Image to Video"
         )
-    if carried.get(FRAMES, facts["frames"]) != facts["frames"]:
-        raise ValueError(
-            f"{name}: it is for a clip of {carried[FRAMES]} frames, latent_image for one of {facts['frames']}: take "
-            "both from the same SEINE Image to Video"
-        )
+    for name, frames in carried.items():
+        if frames != facts["frames"]:
+            raise ValueError(
+                f"{name}: it is for a clip of {frames} frames, latent_image for one of {facts['frames']}: take both "
+                "from the same SEINE Image to Video"
+            )
 
 
 def check_own_mask(latent: Mapping[str, Any], frames: Tensor) -> None:

@@ -188,8 +188,7 @@ def sample(
     check_batch_index(batch_index, len(samples))
     check_conditioning(positive, "positive")
     check_conditioning(negative, "negative")
-    for name, conditioning in (("positive", positive), ("negative", negative)):
-        check_one_clip(latent, conditioning, name, mask)
+    check_one_clip(latent, {"positive": positive, "negative": negative}, mask)
     check_number(cfg, "cfg", 0.0)
     check_number(denoise, "denoise", 0.0, 1.0)
     if mask is not None:

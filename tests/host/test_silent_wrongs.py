@@ -25,10 +25,9 @@ def test_the_sampler_s_mask_on_a_finished_clip(client):
     assert len(latents(client, graph)["latent"]) == FRAMES
 
 
-@pytest.mark.parametrize("past", [("positive",), ("negative",), ("positive", "negative")])
-def test_prompts_wired_past_the_images(client, past):
-    graph = sampled(clip(), **{name: [name, 0] for name in past})
-    refused(client, graph, f"{past[0]}: latent_image is of a clip with 1 given frames, of which this prompt knows")
+def test_prompts_wired_past_the_images(client):
+    graph = sampled(clip(), positive=["positive", 0], negative=["negative", 0])
+    refused(client, graph, "positive, negative: latent_image is of a clip with 1 given frames, of which these prompts")
 
 
 def test_prompts_past_the_images_where_none_are_given(client):
