@@ -239,7 +239,7 @@ def mask_from_latent(fixture: Fixture) -> dict[str, float]:
 
 def second_pass(fixture: Fixture) -> dict[str, Any]:
     """The same conditioning at another resolution: keyframes are resized with the latent."""
-    larger = {"samples": torch.randn(FRAMES, 4, SIZE + 4, SIZE + 2)}
+    larger = {"samples": torch.randn(FRAMES, 4, SIZE + 4, SIZE + 4)}
     return {"shape": list(fixture.sample(latent=larger, denoise=0.5).shape)}
 
 
