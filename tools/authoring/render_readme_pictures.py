@@ -25,7 +25,7 @@ SIDE, SHOWN, GAP = 96, 8, 4
 HEIGHT = 1000
 """Of the browser's window."""
 COLOURS = 128
-PANEL, HELD, MILLISECONDS = 208, 6, 110
+PANEL, HELD, MILLISECONDS = 160, 6, 110
 """Of the moving picture: side of its panels, how long either end is held, in frames, and how long a frame is shown."""
 WIDTH = 900
 """Of the dialog's picture."""
@@ -127,7 +127,7 @@ def save_hero(frames: list) -> None:
         panel = Image.new("RGB", (3 * PANEL + 2 * GAP, PANEL), "white")
         for place, picture in enumerate((ends[0], frame, ends[1])):
             panel.paste(picture.resize((PANEL, PANEL), Image.Resampling.LANCZOS), (place * (PANEL + GAP), 0))
-        panels.append(panel.quantize(COLOURS))
+        panels.append(panel.quantize(COLOURS // 2, dither=Image.Dither.NONE))
     panels[0].save(
         FOLDER / "hero.gif", save_all=True, append_images=panels[1:], duration=MILLISECONDS, loop=0, optimize=True
     )

@@ -21,6 +21,8 @@ from tools.training.small_model import world
 
 SIZE, SCALE = 400, 3  # pixels; drawn larger and reduced, which smooths the edges
 FRAMES = 16
+TOP = 60
+"""Where pictures begin: above, at the left, the interface puts a badge."""
 
 Colour = tuple[int, int, int]
 BACKGROUND: Colour = (30, 32, 38)
@@ -65,12 +67,12 @@ def _canvas() -> Image.Image:
 
 
 def clip(
-    given: set[int], transition: bool = False, top: int = 40, gap: int = 16, columns: int = 4, frames: int = FRAMES
+    given: set[int], transition: bool = False, top: int = TOP, gap: int = 16, columns: int = 4, frames: int = FRAMES
 ) -> Image.Image:
     """All frames of one clip in a grid; `given` are the numbers of the frames that the user supplies."""
     canvas = _canvas()
     width = (SIZE - 2 * 24 - (columns - 1) * gap) // columns
-    height = (SIZE - top - 40 - (frames // columns - 1) * gap) // (frames // columns)
+    height = (SIZE - top - 24 - (frames // columns - 1) * gap) // (frames // columns)
     for frame in range(frames):
         row, column = divmod(frame, columns)
         time = frame / (frames - 1)
@@ -91,7 +93,7 @@ def shapes_clip(last_colour: str = "red") -> Image.Image:
     _prompt(canvas)
     for number, frame in enumerate(frames.mul(255).round().byte().permute(0, 2, 3, 1)):
         row, column = divmod(number, 4)
-        _paste(canvas, (42 + column * 84, 100 + row * 74, 64, 64), Image.fromarray(frame.numpy()), False)
+        _paste(canvas, (50 + column * 80, 128 + row * 66, 58, 58), Image.fromarray(frame.numpy()), False)
     return canvas
 
 
@@ -101,8 +103,8 @@ def looped_clip(frames: int = 12) -> Image.Image:
     width, height = 60, 45
     for frame in range(frames):
         turn = frame / frames
-        x, y = (SIZE / 2 + 150 * f(2 * math.pi * turn - math.pi / 2) for f in (math.cos, math.sin))
-        box = (round(x - width / 2), round(y - height / 2), width, height)
+        x, y = (SIZE / 2 + 135 * f(2 * math.pi * turn - math.pi / 2) for f in (math.cos, math.sin))
+        box = (round(x - width / 2), round(y + 20 - height / 2), width, height)
         there_and_back = 1 - abs(2 * turn - 1)
         _place(canvas, box, there_and_back, there_and_back, frame == 0)
     return canvas
@@ -110,15 +112,15 @@ def looped_clip(frames: int = 12) -> Image.Image:
 
 def prompted_clip() -> Image.Image:
     """A clip with no frame given, below two lines that stand for a prompt."""
-    canvas = clip(set(), top=104)
+    canvas = clip(set(), top=132)
     _prompt(canvas)
     return canvas
 
 
 def _prompt(canvas: Image.Image) -> None:
     draw = ImageDraw.Draw(canvas)
-    draw.rounded_rectangle([SCALE * v for v in (24, 24, 376, 84)], SCALE * 12, outline=GIVEN, width=SCALE * 4)
-    for top, right in ((42, 348), (59, 250)):
+    draw.rounded_rectangle([SCALE * v for v in (24, TOP, 376, TOP + 52)], SCALE * 12, outline=GIVEN, width=SCALE * 4)
+    for top, right in ((TOP + 14, 348), (TOP + 30, 250)):
         draw.rounded_rectangle([SCALE * v for v in (44, top, right, top + 8)], SCALE * 4, fill=(214, 218, 226))
 
 
@@ -127,12 +129,12 @@ def chained_clip() -> Image.Image:
     canvas = _canvas()
     for number in range(4):
         time = number / 3
-        _place(canvas, (24 + number * 94, 36, 70, 56), time, time, number in (0, 3))
+        _place(canvas, (24 + number * 94, TOP, 70, 56), time, time, number in (0, 3))
     draw = ImageDraw.Draw(canvas)
-    draw.polygon([SCALE * v for v in (176, 118, 224, 118, 200, 142)], fill=GENERATED)
+    draw.polygon([SCALE * v for v in (176, 130, 224, 130, 200, 152)], fill=GENERATED)
     for number in range(13):
         time = number / 12
-        _place(canvas, (24 + number * 12, 168 + number * 3, 208, 166), time, time, number in (0, 12))
+        _place(canvas, (24 + number * 12, 172 + number * 3, 208, 162), time, time, number in (0, 12))
     return canvas
 
 
