@@ -28,8 +28,10 @@ def check_one_clip(latent: Mapping[str, Any], prompts: Mapping[str, list], mask:
     prompts: CONDITIONING by input; one that carries no clip takes its partner's. mask: that of the sampler, which gives
     frames of the latent itself.
     """
-    facts = latent.get(CLIP)
-    if not isinstance(facts, Mapping) or mask is not None or torch.count_nonzero(latent["samples"]):
+    facts, samples = latent.get(CLIP), latent["samples"]
+    if not isinstance(facts, Mapping) or mask is not None or len(samples) % facts["frames"]:  # a part of it, cut out
+        return
+    if torch.count_nonzero(samples):
         return
     carried = {name: part[1][FRAMES] for name, parts in prompts.items() for part in parts if FRAMES in part[1]}
     if facts["kept"] and not carried:
