@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,6 +28,7 @@ from comfyui_seine.benchmarks.vae_in_host import LAYERS
 from comfyui_seine.comfy_adapter import control, unet
 from comfyui_seine.comfy_adapter.keyframes import FRAMES, LATENT_SCALE, MASK, MASKED_LATENTS
 from comfyui_seine.comfy_adapter.model import SeineModel, SeineModelConfig
+from comfyui_seine.seine_model import normalisation
 from comfyui_seine.seine_model.config import SeineConfig
 from comfyui_seine.tools.hosting.attention_kernels import refusals
 from comfyui_seine.tools.hosting.device_watch import DeviceWatch
@@ -55,6 +56,7 @@ class Case:
 
 CASES = [
     Case("512x512", height=512),
+    Case("512x512, PyTorch's own norms", height=512, extra="norms"),
     Case("512x320"),
     Case("512x320, one prompt", guided=False),
     Case("320x512", width=320, height=512),
@@ -85,7 +87,7 @@ def main(names: list[str] | None = None, faults: list[str] | None = None) -> dic
     ):
         _patcher.cache_clear()
         rows = [_row(case) for case in CASES if names is None or case.name in names]
-        planted = {fault: _row(CASES[1], FAULTS[fault]) for fault in faults or ()}
+        planted = {fault: _row(CASES[0], FAULTS[fault]) for fault in faults or ()}
         return {"cases": rows, "decoding": [_decoding(frames) for frames in (1, 8)], "planted": planted}
 
 
@@ -115,7 +117,8 @@ def _row(case: Case, fault: Callable | None = None) -> dict[str, Any]:
     weights, refused, products, error, out = watch.held, Counter(), Counter(), "", None
     patcher.pre_run()
     try:
-        with watch, _watched(model.diffusion_model, watch), _attention(refused), _products(products):
+        own = _norms() if case.extra == "norms" else nullcontext()
+        with own, watch, _watched(model.diffusion_model, watch), _attention(refused), _products(products):
             x, sigma = torch.empty(rows, 4, *size, device=CARD), torch.empty(rows, device=CARD)
             conds, options = _with(case, patcher, x)
             if fault is not None:
@@ -168,6 +171,14 @@ def _attention(refused: Counter) -> Iterator[None]:
         return unet.attention_pytorch(q, k, v, heads, **options)
 
     with mock.patch.object(unet, "optimized_attention", attention):
+        yield
+
+
+@contextmanager
+def _norms() -> Iterator[None]:
+    """Have every map normalised by PyTorch."""
+    choices = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
+    with mock.patch.multiple(normalisation, **choices):
         yield
 
 

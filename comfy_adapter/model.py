@@ -34,10 +34,10 @@ class SeineModelConfig(comfy.supported_models_base.BASE):
     unet_extra_config: dict[str, Any] = {}
     latent_format = SeineLatentFormat
     sampling_settings = {"beta_schedule": "sqrt_linear", "linear_start": LINEAR_START, "linear_end": LINEAR_END}
-    memory_usage_factor = 0.65
+    memory_usage_factor = 0.6
     """Of what the host reserves for Stable Diffusion 1.x. Counted by benchmarks/fake_cuda.py: a step of both prompts
-    at 512x320 holds 0.63 of that, larger ones less, down to 0.5. With its own reserve of 400 MB the host so also has
-    room for a ControlNet's residuals (0.85); smaller steps have the 1.2 GB that it always keeps free."""
+    at 512x320 holds 0.58 of that, larger ones 0.5. With the 400 MB that the host adds there is room for a ControlNet's
+    residuals too (0.76); smaller steps have the 1.2 GB that it always keeps free."""
 
     def __init__(self, config: SeineConfig) -> None:
         layout = unet_layout(config)

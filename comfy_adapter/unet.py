@@ -18,6 +18,7 @@ from .hooks import HostHooks
 from .host_names import HostNames
 from .keyframes import LATENT_SCALE
 from .memory import OutOfMemory, make_room, ran_out
+from .operations import lending
 
 _NONE_CHOSEN = optimized_attention is attention_sub_quad and not comfy.cli_args.args.use_quad_cross_attention
 """The host then has its slowest, which saves memory on GPUs it does not know."""
@@ -59,7 +60,8 @@ class HostUNet(nn.Module):
         **layout: Any,
     ) -> None:
         super().__init__()
-        network = SeineUNet3D(config, dtype=dtype, device=device, operations=operations, attention=host_attention)
+        lent = lending(operations)
+        network = SeineUNet3D(config, dtype=dtype, device=device, operations=lent, attention=host_attention)
         self.__dict__["network"] = network  # not as one of its modules, which would name every weight twice
         HostNames(layout).show(network, self)
         self.dtype = network.dtype

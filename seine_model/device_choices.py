@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 SMALL_MAP = 64
@@ -12,6 +13,8 @@ INNER_VALUES = 2**27
 """Most values between the layers of a feed-forward that are there at once: 256 MB in half precision."""
 INNER_VALUES_ON_CPU = 6 * 2**20
 """The same on the CPU, where what fits its caches is a fifth faster, and where smaller pieces are slower again."""
+LARGE_MAP = 2**22
+"""Values of a map: below, 8 MB in half precision, CUDA copies it sooner than it launches five more kernels."""
 MOST_PIXELS = 2**15
 """Attended to over frames at once. CUDA's grids end at 65535, which a second pass at 1536x1536 would exceed."""
 
@@ -24,6 +27,19 @@ def is_small_map(x: Tensor) -> bool:
 def are_few_pixels(x: Tensor) -> bool:
     """Whether a convolution of these maps ``[rows, channels, h, w]`` spends most of its time on the weights."""
     return x.device.type == "cpu" and x.shape[0] * x.shape[-2] * x.shape[-1] <= FEW_PIXELS
+
+
+def normalises_as_it_lies(x: Tensor) -> bool:
+    """Whether a map is normalised channels-last by ourselves, since CUDA's own norm copies it into plain order first.
+
+    By the bytes that benchmarks/fake_cuda.py counts, no GPU having been at hand. Training takes PyTorch's gradient.
+    """
+    return x.device.type == "cuda" and x.numel() >= LARGE_MAP and not torch.is_grad_enabled()
+
+
+def puts_in_order(x: Tensor) -> bool:
+    """Whether what PyTorch's norm gives is copied back to channels-last, which the next convolution wants."""
+    return x.device.type == "cuda"
 
 
 def feed_forward_pieces(values: int, device_type: str) -> int:

@@ -1,7 +1,7 @@
 """The layers of SEINE's UNet. Names inside them are those of the reference's state_dict.
 
 Feature maps are ``[videos*frames, channels, h, w]`` in channels-last memory, so that tokens
-``[videos*frames, h*w, channels]`` and the all-frames view of GroupNorm are views, not copies.
+``[videos*frames, h*w, channels]`` are views, not copies.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .config import SeineConfig
 from .convolution import convolution
 from .device_choices import feed_forward_pieces
 from .hooks import AttentionFunction, Hooks
+from .normalisation import group_norm
 from .temporal import FramePositions, RotaryEmbedding, TemporalAttention
 
 
@@ -37,14 +38,6 @@ def timestep_embedding(timestep: Tensor, width: int) -> Tensor:
 def silu_(x: Tensor) -> Tensor:
     """SiLU, in place where no gradient is wanted."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
-
-
-def norm_all_frames(norm: nn.Module, x: Tensor, frames: int) -> Tensor:
-    """GroupNorm with statistics over all frames of a video together (a view where x is channels-last)."""
-    rows, channels, height, width = x.shape
-    stacked = x.permute(0, 2, 3, 1).reshape(rows // frames, frames * height, width, channels)
-    stacked = norm(stacked.permute(0, 3, 1, 2))
-    return stacked.permute(0, 2, 3, 1).reshape(rows, height, width, channels).permute(0, 3, 1, 2)
 
 
 class TimeEmbedding(nn.Module):
@@ -70,18 +63,18 @@ class ResnetBlock(nn.Module):
     ):
         super().__init__()
         kwargs = {"dtype": dtype, "device": device}
-        self.norm1 = operations.GroupNorm(groups, in_width, eps=1e-5, **kwargs)
+        self.norm1 = group_norm(operations)(groups, in_width, eps=1e-5, **kwargs)
         self.conv1 = convolution(operations)(in_width, width, 3, padding=1, **kwargs)
         self.time_emb_proj = operations.Linear(time_width, width, **kwargs)
-        self.norm2 = operations.GroupNorm(groups, width, eps=1e-5, **kwargs)
+        self.norm2 = group_norm(operations)(groups, width, eps=1e-5, **kwargs)
         self.conv2 = convolution(operations)(width, width, 3, padding=1, **kwargs)
         self.conv_shortcut = operations.Conv2d(in_width, width, 1, **kwargs) if in_width != width else None
 
     def forward(self, x: Tensor, time: Tensor, frames: int) -> Tensor:
-        h = self.conv1(silu_(norm_all_frames(self.norm1, x, frames)))
+        h = self.conv1(silu_(self.norm1(x, frames)))
         time = self.time_emb_proj(time)
         h = h + time.repeat_interleave(len(h) // len(time), 0)[:, :, None, None]
-        h = self.conv2(silu_(norm_all_frames(self.norm2, h, frames)))
+        h = self.conv2(silu_(self.norm2(h, frames)))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
@@ -145,7 +138,8 @@ class GEGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        gate = F.gelu(gate)
+        return gate * value if torch.is_grad_enabled() else gate.mul_(value)
 
 
 class FeedForward(nn.Module):
@@ -224,7 +218,7 @@ class SpatioTemporalTransformer(nn.Module):
     ) -> None:
         super().__init__()
         kwargs = {"dtype": dtype, "device": device}
-        self.norm = operations.GroupNorm(config.norm_num_groups, width, eps=1e-6, **kwargs)
+        self.norm = group_norm(operations)(config.norm_num_groups, width, eps=1e-6, **kwargs)
         self.proj_in = operations.Conv2d(width, width, 1, **kwargs)
         block = TransformerBlock(width, config, rotary_emb, attention, operations=operations, **kwargs)
         self.transformer_blocks = nn.ModuleList([block])

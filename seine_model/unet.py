@@ -20,11 +20,11 @@ from .layers import (
     SpatioTemporalTransformer,
     TimeEmbedding,
     Upsample,
-    norm_all_frames,
     scaled_dot_product_attention,
     silu_,
     timestep_embedding,
 )
+from .normalisation import group_norm
 from .temporal import FramePositions, RotaryEmbedding
 
 
@@ -104,7 +104,7 @@ class SeineUNet3D(nn.Module):
 
         middle = widths[-1]
         self.mid_block = Level([resnet(middle, middle), resnet(middle, middle)], [transformer(middle)])
-        self.conv_norm_out = operations.GroupNorm(groups, widths[0], eps=1e-5, dtype=dtype, device=device)
+        self.conv_norm_out = group_norm(operations)(groups, widths[0], eps=1e-5, dtype=dtype, device=device)
         self.conv_out = operations.Conv2d(widths[0], config.out_channels, 3, padding=1, dtype=dtype, device=device)
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ class SeineUNet3D(nn.Module):
             for upsample in level.upsamplers:
                 h = upsample(h, skips[-1].shape[-2:])
 
-        return self.conv_out(silu_(norm_all_frames(self.conv_norm_out, h, frames)))
+        return self.conv_out(silu_(self.conv_norm_out(h, frames)))
 
 
 def _check_shapes(config: SeineConfig, sample: Tensor, timestep: Tensor, context: Tensor) -> tuple[int, int]:

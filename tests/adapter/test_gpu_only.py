@@ -26,6 +26,11 @@ def test_what_is_handed_on_stays_on_the_card(reports):
         assert set(facts["places"].values()) == {"cuda:0 float32"}, name
 
 
+def test_norms_of_maps_as_they_lie_are_the_host_s_own(reports):
+    assert reports["norms"]["calls"] > 40
+    assert 0 < reports["norms"]["difference"] < EQUAL
+
+
 def test_the_ddpm_sampler_waits_for_the_card_before_the_first_step_alone(reports):
     waits = reports["gpu only"]["waits"]
     assert waits["3"] == waits["6"]

@@ -21,6 +21,7 @@ from comfyui_seine.comfy_adapter import files, loading, preview, unet
 from comfyui_seine.comfy_adapter.films import window_store
 from comfyui_seine.comfy_adapter.sampling import sample_seine_ddpm
 from comfyui_seine.nodes import conditioning, decode, film, mask, prompts, sampling, saving
+from comfyui_seine.seine_model import device_choices, normalisation
 from comfyui_seine.tools.hosting.device_watch import DeviceWatch
 from comfyui_seine.tools.hosting.posing_device import PosingDevice, host_with_card
 from torch import Tensor
@@ -42,16 +43,32 @@ def main(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     ):
         made = Made()
         expected = {name: graph(made) for name, graph in GRAPHS.items()}
-        return {name: on_the_card(expected, **run) for name, run in runs.items()}
+        return {"norms": norms(made)} | {name: on_the_card(expected, **run) for name, run in runs.items()}
 
 
 def on_the_card(
     expected: dict[str, dict[str, Tensor]], flags: dict[str, bool], only: list[str] | None = None
 ) -> dict[str, Any]:
-    with host_with_card(comfy.model_management, fp32_vae=True, fp32_text_enc=True, **flags), PosingDevice():
+    # Maps are as small as the model. Those of a real one are normalised as they lie.
+    large = mock.patch.object(device_choices, "LARGE_MAP", 1)
+    with large, host_with_card(comfy.model_management, fp32_vae=True, fp32_text_enc=True, **flags), PosingDevice():
         made = Made()
         found = {name: _compared(GRAPHS[name], made, expected[name]) for name in only or GRAPHS}
         return {"graphs": found, "waits": {steps: waits_of_the_sampler(steps) for steps in (3, 6)}}
+
+
+def norms(made: Made) -> dict[str, float]:
+    """Norms of maps as they lie, with weights that the host casts, and how far they are from its own."""
+    model = loading.load_model(files.model_path("sample.safetensors"), torch.float16)
+    conds = made.clip_of()
+    plain = made.sampled(*conds, model=model)["samples"]
+    calls = mock.Mock(wraps=normalisation.normalised)
+    with (
+        mock.patch.object(normalisation, "normalises_as_it_lies", lambda x: True),
+        mock.patch.object(normalisation, "normalised", calls),
+    ):
+        found = made.sampled(*conds, model=model)["samples"]
+    return {"difference": float((found - plain).abs().max() / plain.abs().max()), "calls": calls.call_count}
 
 
 def _compared(graph: Callable, made: Made, expected: dict[str, Tensor]) -> dict[str, Any]:

@@ -3,19 +3,8 @@ import torch
 from torch import nn
 
 from seine_model import device_choices
-from seine_model.layers import FeedForward, Upsample, norm_all_frames, scaled_dot_product_attention, timestep_embedding
+from seine_model.layers import FeedForward, Upsample, scaled_dot_product_attention, timestep_embedding
 from tests import golden_data as golden
-
-
-def test_statistics_run_over_all_frames_of_one_video():
-    frames = torch.randn(6, 8, 3, 5) + torch.arange(6).view(6, 1, 1, 1)  # two videos of three frames
-    norm = nn.GroupNorm(2, 8).requires_grad_(False)
-    video = frames.unflatten(0, (2, 3)).transpose(1, 2)
-    expected = norm(video).transpose(1, 2).flatten(0, 1)
-    for layout in (torch.contiguous_format, torch.channels_last):
-        out = norm_all_frames(norm, frames.contiguous(memory_format=layout), frames=3)
-        assert golden.largest(out, expected) < 1e-5
-    assert golden.largest(norm(frames), expected) > 0.1
 
 
 @pytest.mark.parametrize("size", [(5, 9), (6, 10), (16, 15)])

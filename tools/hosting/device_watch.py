@@ -29,7 +29,7 @@ aten = torch.ops.aten
 
 BLOCK = 512
 """Bytes that PyTorch's allocator on CUDA rounds up to."""
-LARGE = 1 << 16
+LARGE = 1 << 18
 """Values from which a tensor is a map, tokens or weights, and no table, timestep or bias."""
 _READS_BACK = {aten._local_scalar_dense, aten.nonzero, aten.equal, aten.masked_select, aten._unique2}
 """Results that the host needs to go on."""

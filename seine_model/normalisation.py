@@ -1,0 +1,72 @@
+"""GroupNorm of channels-last maps ``[videos*frames, channels, h, w]``, over each frame or all frames of a video.
+
+To PyTorch's on the CPU all frames of a video are a view. CUDA's takes plain order alone: a map is copied there, and
+what follows copies it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .device_choices import normalises_as_it_lies, puts_in_order
+
+
+@lru_cache(maxsize=8)
+def group_norm(operations: Any) -> type[nn.GroupNorm]:
+    """`operations.GroupNorm` with statistics over so many frames together, or of each by itself.
+
+    Where PyTorch's is not used the layer's weights are asked for: `operations.lend(layer, x)` gives weight, bias and
+    what `operations.give_back` wants when they were used, since casting, patching and offloading are a host's matter.
+    Without these two, as with torch.nn, they are the layer's own.
+    """
+    lend, give_back = getattr(operations, "lend", _own), getattr(operations, "give_back", _kept)
+
+    class GroupNorm(operations.GroupNorm):
+        def forward(self, x: Tensor, frames: int | None = None) -> Tensor:
+            if normalises_as_it_lies(x):
+                weight, bias, lent = lend(self, x)
+                out = normalised(x, frames or 1, self.num_groups, weight, bias, self.eps)
+                give_back(self, weight, bias, lent)
+                return out
+            out = norm_all_frames(super().forward, x, frames) if frames else super().forward(x)
+            return out.contiguous(memory_format=torch.channels_last) if puts_in_order(x) else out
+
+    return GroupNorm
+
+
+def norm_all_frames(norm: Callable[[Tensor], Tensor], x: Tensor, frames: int) -> Tensor:
+    """`norm` with statistics over all frames of a video together (a view where x is channels-last)."""
+    rows, channels, height, width = x.shape
+    stacked = x.permute(0, 2, 3, 1).reshape(rows // frames, frames * height, width, channels)
+    stacked = norm(stacked.permute(0, 3, 1, 2))
+    return stacked.permute(0, 2, 3, 1).reshape(rows, height, width, channels).permute(0, 3, 1, 2)
+
+
+def normalised(x: Tensor, frames: int, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """The same of maps as they lie, channels-last: read twice and written once, with float32 between."""
+    rows, channels, height, width = x.shape
+    x = x.contiguous(memory_format=torch.channels_last)
+    pixels = x.permute(0, 2, 3, 1).view(rows // frames, -1, channels)
+    # Of each channel first, so that whole rows are read. Deviations, since half precision may not hold their squares.
+    deviations, means = (part.unflatten(1, (groups, -1)) for part in torch.std_mean(pixels, 1, correction=0))
+    spread, mean = torch.var_mean(means.float(), 2, correction=0, keepdim=True)
+    length = torch.linalg.vector_norm(deviations, dim=2, keepdim=True, dtype=torch.float32)
+    variance = torch.addcmul(spread, length, length, value=groups / channels)
+    scale = weight.unflatten(0, (groups, -1)) * variance.add_(eps).rsqrt_()
+    shift = torch.addcmul(bias.unflatten(0, (groups, -1)), mean, scale, value=-1)
+    out = torch.empty_like(pixels)
+    torch.addcmul(shift.view(-1, 1, channels), pixels, scale.view(-1, 1, channels), out=out)
+    return out.view(rows, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _own(layer: nn.GroupNorm, x: Tensor) -> tuple[Tensor, Tensor, None]:
+    return layer.weight, layer.bias, None
+
+
+def _kept(layer: nn.GroupNorm, weight: Tensor, bias: Tensor, lent: None) -> None:
+    """They were the layer's own."""
