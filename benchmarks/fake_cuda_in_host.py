@@ -95,7 +95,8 @@ def main(names: list[str] | None = None, faults: list[str] | None = None) -> dic
 def _patcher(dtype: str, fp8_products: bool) -> Any:
     """The full-size model on the card, as the loaders make it."""
     if fp8_products:
-        with _fp8_products():
+        fast = {PerformanceFeature.Fp8MatrixMultiplication}
+        with host_with_card(comfy.model_management, capability=(8, 9), fast=fast):
             return _patcher.__wrapped__(dtype, False)
     management = comfy.model_management
     config = SeineModelConfig(SeineConfig())
@@ -117,8 +118,9 @@ def _row(case: Case, fault: Callable | None = None) -> dict[str, Any]:
     weights, refused, products, error, out = watch.held, Counter(), Counter(), "", None
     patcher.pre_run()
     try:
-        own = _norms() if case.extra == "norms" else nullcontext()
-        with own, watch, _watched(model.diffusion_model, watch), _attention(refused), _products(products):
+        choices = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
+        norms = mock.patch.multiple(normalisation, **choices) if case.extra == "norms" else nullcontext()
+        with norms, watch, _watched(model.diffusion_model, watch), _attention(refused), _products(products):
             x, sigma = torch.empty(rows, 4, *size, device=CARD), torch.empty(rows, device=CARD)
             conds, options = _with(case, patcher, x)
             if fault is not None:
@@ -171,22 +173,6 @@ def _attention(refused: Counter) -> Iterator[None]:
         return unet.attention_pytorch(q, k, v, heads, **options)
 
     with mock.patch.object(unet, "optimized_attention", attention):
-        yield
-
-
-@contextmanager
-def _norms() -> Iterator[None]:
-    """Have every map normalised by PyTorch."""
-    choices = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
-    with mock.patch.multiple(normalisation, **choices):
-        yield
-
-
-@contextmanager
-def _fp8_products() -> Iterator[None]:
-    """A card that multiplies in fp8, and a host that was told to."""
-    fast = {PerformanceFeature.Fp8MatrixMultiplication}
-    with host_with_card(comfy.model_management, capability=(8, 9), fast=fast):
         yield
 
 
