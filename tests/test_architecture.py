@@ -110,3 +110,9 @@ def test_the_network_needs_only_what_the_readme_says():
         if room_of(name) is None
     }
     assert outside - set(sys.stdlib_module_names) == {"torch", "safetensors", "kornia"}
+
+
+def test_tests_that_share_a_report_run_in_one_process(request):
+    """Where several processes share the work: else each would make what a file's tests have in common."""
+    if hasattr(request.config, "workerinput"):
+        assert request.node.nodeid.endswith("@tests/test_architecture.py")
