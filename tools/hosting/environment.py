@@ -23,8 +23,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "requests", "tqdm"),
     "torch": TORCH,
     "training": ("transformers", "safetensors", "matplotlib"),
-    # pytest-xdist 3.8 tells groups by an attribute that pytest 9.2 no longer reads: each test would be a group of its own,
-    # and every server and report be made once more by each process.
+    # pytest-xdist 3.8 tells groups by an attribute that pytest 9.2 no longer reads: each test would be a group of its
+    # own, and every server and report be made once more by each process.
     "tests": ("pytest<9.2", "pytest-xdist", "hypothesis", "ruff", "safetensors", "kornia"),
     "browser": ("playwright",),
 }
