@@ -40,27 +40,43 @@ def frame_grid(latents: Tensor) -> Tensor:
 
 
 def prepare_callback(model: Any, steps: int) -> Callable:
-    """The host's callback for a sampler, which shows how far it is, and SEINE's preview where the host makes none."""
-    return with_preview(latent_preview.prepare_callback(model, steps), model)
+    """The host's callback for a sampler, which shows how far it is; with SEINE's preview where the host makes none."""
+    if not _left_to_us():
+        return latent_preview.prepare_callback(model, steps)
+    bar, picture_of = comfy.utils.ProgressBar(steps), _previewer(model)
+
+    def shown(step: int, x0: Tensor, x: Tensor, total_steps: int) -> None:
+        bar.update_absolute(step + 1, total_steps, picture_of(x0))
+
+    return shown
 
 
 def with_preview(callback: Callable | None, model: Any) -> Callable | None:
-    """The same callback, if it is the host's own for a sampler and makes no preview, with SEINE's."""
+    """The same callback, if it is the host's own for a sampler and makes no preview, with SEINE's behind it."""
     hosts = getattr(callback, "__module__", None) == latent_preview.__name__
-    if not hosts or args.preview_method != LatentPreviewMethod.NoPreviews or _none_was_chosen():
+    if not hosts or not _left_to_us():
         return callback
-    latent_format = model.model.latent_format
-    previewer = latent_preview.Latent2RGBPreviewer(
-        latent_format.latent_rgb_factors, latent_format.latent_rgb_factors_bias, frame_grid
-    )
+    picture_of = _previewer(model)
 
     def shown(step: int, x0: Tensor, x: Tensor, total_steps: int) -> None:
         callback(step, x0, x, total_steps)
         if comfy.utils.PROGRESS_BAR_HOOK is not None:
-            picture = previewer.decode_latent_to_preview_image("JPEG", x0)
-            comfy.utils.PROGRESS_BAR_HOOK(step + 1, total_steps, picture)
+            comfy.utils.PROGRESS_BAR_HOOK(step + 1, total_steps, picture_of(x0))
 
     return shown
+
+
+def _previewer(model: Any) -> Callable[[Tensor], Any]:
+    colours = model.model.latent_format
+    previewer = latent_preview.Latent2RGBPreviewer(
+        colours.latent_rgb_factors, colours.latent_rgb_factors_bias, frame_grid
+    )
+    return lambda x0: previewer.decode_latent_to_preview_image("JPEG", x0)
+
+
+def _left_to_us() -> bool:
+    """Whether the host makes no preview, and the user has not asked for none."""
+    return args.preview_method == LatentPreviewMethod.NoPreviews and not _none_was_chosen()
 
 
 def _none_was_chosen() -> bool:

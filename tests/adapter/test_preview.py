@@ -10,11 +10,12 @@ def test_preview_shows_all_frames(run_in_host):
     # A previewer of another pack has its frames back, one by one, and no layout is announced for them.
     assert [shape for shape, _ in found["played"]] == [[2, 8, 16, 3]] * 3
     assert [red for _, red in found["played"]] == [-1, -1, 1]
-    # The host's own step without a picture, and ours with the grid; where the user chose, what was chosen.
+    # A step of the pack's nodes and one of a stock sampler, whose host sends one without a picture before ours; where
+    # the user chose, what was chosen.
     assert found["asked"] == {
-        "nothing chosen": [[1, 3, 0], [1, 3, 32]],
-        "none chosen": [[1, 3, 0]],
-        "chosen in the host": [[1, 3, 32]],
+        "nothing chosen": [[1, 3, 32], [2, 3, 0], [2, 3, 32]],
+        "none chosen": [[1, 3, 0], [2, 3, 0]],
+        "chosen in the host": [[1, 3, 32], [2, 3, 32]],
         "another sampler's callback": True,
     }
     grids = {int(frames): shape for frames, shape in found["grids"].items()}

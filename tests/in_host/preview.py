@@ -50,7 +50,9 @@ def shown(patcher: Any, browser: Browser, chosen: str) -> list[list[int]]:
         sent.append([value, total, 0 if picture is None else picture[1].width])
 
     comfy.utils.set_progress_bar_global_hook(hook)
-    preview.prepare_callback(patcher, 3)(0, torch.zeros(6, 4, 8, 16), None, 3)
+    latents = torch.zeros(6, 4, 8, 16)
+    preview.prepare_callback(patcher, 3)(0, latents, None, 3)
+    preview.with_preview(latent_preview.prepare_callback(patcher, 3), patcher)(1, latents, None, 3)
     comfy.utils.set_progress_bar_global_hook(None)
     return sent
 
