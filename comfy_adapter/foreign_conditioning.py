@@ -15,11 +15,18 @@ _FOREIGN = {
             *("clip_vision_output_ref", "context_latents", "keyframe_idxs", "vace_frames", "vace_mask"),
             *("control_video", "pose_video_latent", "face_video_pixels", "reference_motion", "minimax_keyframes"),
             *("minimax_refs", "lq_latent", "stable_cascade_prior", "time_dim_concat", "time_dim_replace"),
-            *("driving_mask_28ch", "ref_mask_28ch"),
+            *("driving_mask_28ch", "ref_mask_28ch", "reference_latents_method", "ref_latent", "camera_conditions"),
         ],
         _PICTURES,
     ),
-    **dict.fromkeys(["audio_embed", "ref_audio", "reference_audio_timbre_latents", "lyrics_strength"], _SOUND),
+    **dict.fromkeys(
+        [
+            *("audio_embed", "ref_audio", "reference_audio_timbre_latents", "lyrics_strength"),
+            *("seconds_start", "seconds_total"),
+        ],
+        _SOUND,
+    ),
+    "frame_rate": "SEINE's clips have no rate until a video is saved: choose it there",
     "guidance": "SEINE is guided by the cfg of its sampler",
 }
 """Keys that core's nodes set, and what to do instead."""

@@ -22,6 +22,13 @@ _PATCHED = {
     "input_block_patch_after_skip",
 }
 """Patch points that this network has; the host has others, of other networks."""
+_FOREIGN_PATCHES = {"post_input", "double_block", "noise_refiner", "mlp_patch", "dit"}
+"""Patch points of the host's other networks: what has one of them is not for this network, whatever else it patches."""
+_FOREIGN_OPTIONS = {
+    *("stg_self_attn_blocks", "a2v_cross_attn", "v2a_cross_attn", "chroma_radiance_options", "animate2_cache"),
+    *("audio_embeds", "minimax_h3_sigma_shift_video", "minimax_h3_sigma_shift_audio"),
+}
+"""What the host's nodes for other networks say in `transformer_options`, which nothing here reads."""
 
 
 class HostHooks(Hooks):
@@ -44,6 +51,7 @@ class HostHooks(Hooks):
         self.patches: dict[str, list[Callable]] = options.get("patches", {})
         self.replacements: dict[str, dict] = options.get("patches_replace", {})
         _check_patches(self.patches, self.replacements)
+        _check_options(options)
         self.block: tuple = ("input", 0)
         patched = bool(self.replacements.get("attn2")) or any(key.startswith("attn2") for key in self.patches)
         self.per_frame_text = per_frame_text or patched
@@ -130,12 +138,23 @@ class HostHooks(Hooks):
 
 
 def _check_patches(patches: dict[str, Any], replacements: dict[str, Any]) -> None:
-    """Raises ValueError for patches none of which has a place in this network: they would do nothing."""
+    """Raises ValueError for patches of another network, and where none has a place in this one: they do nothing."""
     names = {name for name, given in [*patches.items(), *replacements.items()] if given}
-    if names and not names & (_PATCHED | _REPLACED):
+    foreign = names & _FOREIGN_PATCHES if names & (_PATCHED | _REPLACED) else names
+    if foreign:
         raise ValueError(
-            f"model: a node for another model patched its {', '.join(sorted(names))}, which SEINE's UNet does not "
+            f"model: a node for another model patched its {', '.join(sorted(foreign))}, which SEINE's UNet does not "
             "have: take that node out"
+        )
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Raises ValueError for options that only another network reads: they would do nothing."""
+    foreign = sorted(name for name in _FOREIGN_OPTIONS if options.get(name) is not None)
+    if foreign:
+        raise ValueError(
+            f"model: a node for another model set its {', '.join(foreign)}, which SEINE's UNet does not read: take "
+            "that node out"
         )
 
 

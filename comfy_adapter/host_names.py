@@ -67,9 +67,16 @@ class HostNames:
             parent = host
             for part in path:
                 if part not in parent._modules:
-                    parent.add_module(part, nn.Module())
+                    parent.add_module(part, _Level())
                 parent = parent._modules[part]
             parent.add_module(last, layer)
+
+
+class _Level(nn.Module):
+    """What has layers below it, by name or by number: the host's bypass LoRAs look numbers up as in its own lists."""
+
+    def __getitem__(self, number: int) -> nn.Module:
+        return self._modules[str(number)]
 
 
 def _renamed(name: str, table: Mapping[str, str]) -> str:

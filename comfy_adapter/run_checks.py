@@ -57,6 +57,16 @@ def check_sigmas(sigmas: Tensor) -> None:
         )
 
 
+def check_windows(handler: Any) -> None:
+    """Raises ValueError for context windows that slide over something else than frames."""
+    dimension = getattr(handler, "dim", 0)
+    if dimension != 0:
+        raise ValueError(
+            f"model: its context windows slide over dimension {dimension} of the latent, as those for other models do; "
+            "SEINE's frames are dimension 0: use Context Windows (Manual), and set its dim to 0"
+        )
+
+
 def _whole_clip(frames: Any, mask: Any, masked_latents: Any) -> bool:
     """Whether a prompt carries nothing, or what `keyframes.attach` gave it."""
     if frames is mask is masked_latents is None:
@@ -86,6 +96,7 @@ def _checked_run(
     guider = executor.class_obj
     check_noise(noise, latents, denoise_mask)
     check_sigmas(sigmas)
+    check_windows(guider.model_options.get("context_handler"))
     for name, prompts in guider.conds.items():
         for prompt in prompts or ():
             check_prompt(prompt, name)

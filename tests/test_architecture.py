@@ -22,7 +22,7 @@ HOST = {"comfy", "comfy_execution", "comfy_extras", "execution", "folder_paths",
 """Modules of ComfyUI. `comfy_api` is what it offers to nodes, the others are its internals."""
 OTHERS = HOST | {"comfy_api", "comfyui_seine", "tests", "benchmarks"}
 HOST_FOR = {"comfy_adapter": HOST | {"comfy_api"}, "comfy_adapter.films": HOST, "nodes": {"comfy_api"}}
-RUN_IN_HOST = {"tools/hosting/in_host.py", "tools/training/encode_clips.py"}
+RUN_IN_HOST = {"tools/hosting/in_host.py", "tools/hosting/made_up/__init__.py", "tools/training/encode_clips.py"}
 """Scripts that run inside ComfyUI's process, where the pack is `comfyui_seine`."""
 
 

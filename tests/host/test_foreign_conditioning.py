@@ -22,6 +22,12 @@ NODES = {
         "SEINE Image to Video",
     ),
     "FluxGuidance": ({"conditioning": ["clip", 0], "guidance": 3.5}, "cfg"),
+    "FluxKontextMultiReferenceLatentMethod": (
+        {"conditioning": ["clip", 0], "reference_latents_method": "offset"},
+        "SEINE Image to Video",
+    ),
+    "LTXVConditioning": ({**PROMPTS, "frame_rate": 25.0}, "have no rate until a video is saved"),
+    "ConditioningStableAudio": ({**PROMPTS, "seconds_start": 0.0, "seconds_total": 2.0}, "pictures alone"),
 }
 
 

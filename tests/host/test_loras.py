@@ -29,9 +29,9 @@ def write_lora(server):
     return write
 
 
-def with_lora(name: str) -> dict:
+def with_lora(name: str, loader: str = "LoraLoaderModelOnly") -> dict:
     graph = sampled(clip(), model=["lora", 0])
-    graph["lora"] = node("LoraLoaderModelOnly", model=["model", 0], lora_name=name, strength_model=1.0)
+    graph["lora"] = node(loader, model=["model", 0], lora_name=name, strength_model=1.0)
     return graph
 
 
@@ -39,6 +39,17 @@ def with_lora(name: str) -> dict:
 def test_it_acts(client, write_lora, number):
     name = write_lora(f"acting-{number}", ACTING[number], 32)
     assert not torch.equal(latents(client, with_lora(name))["latent"], latents(client, sampled(clip()))["latent"])
+
+
+def test_it_acts_as_much_beside_the_layers_as_in_their_weights(client, write_lora):
+    """Load LoRA (Bypass), which finds the layers by their names in the model."""
+    name = write_lora("bypassed", ACTING[0], 32)
+    found, wanted = (
+        latents(client, with_lora(name, loader))["latent"]
+        for loader in ("LoraLoaderBypassModelOnly", "LoraLoaderModelOnly")
+    )
+    assert not torch.equal(found, latents(client, sampled(clip()))["latent"])
+    assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def packed(packed_host, sample_model, tmp_path_factory):
     base = tmp_path_factory.mktemp(f"packed-{packed_host.name}")
     for pack in PACKS:
         shutil.copytree(folder_of(pack), base / "custom_nodes" / pack, ignore=shutil.ignore_patterns(".git"))
-    made_up = REPOSITORY / "tests" / "packs" / "made_up"
+    made_up = REPOSITORY / "tools" / "hosting" / "made_up"
     shutil.copytree(made_up, base / "custom_nodes" / "made_up", ignore=shutil.ignore_patterns("__pycache__"))
     with pytest.MonkeyPatch.context() as changed:
         # Of ultralytics, which the Impact Pack imports: nothing fetched, nothing written into the user's home.

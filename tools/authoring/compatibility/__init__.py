@@ -1,0 +1,1 @@
+"""What ComfyUI's own nodes do to a SEINE clip, and the page that says so."""
