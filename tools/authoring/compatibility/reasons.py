@@ -14,8 +14,8 @@ def _each(names: str, reason: str) -> dict[str, str]:
 
 _AS_TEXT = "as CLIP Text Encode of its text; pictures, sound, sizes and scores are for another model's text encoder"
 _OTHER_SCHEDULE = (
-    "gives SEINE the schedule or the prediction of another model, as it does with Stable Diffusion: no longer what SEINE "
-    "was trained for"
+    "gives SEINE the schedule or the prediction of another model, as it does with Stable Diffusion: no longer what "
+    "SEINE was trained for"
 )
 _OTHER_SIGMAS = "gives the noise levels of another model, which begin at 1; SEINE's begin at 157"
 _ROWS = (
