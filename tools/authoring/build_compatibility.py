@@ -46,6 +46,9 @@ def main() -> int:
     host = hosts.find("modern")
     with tempfile.TemporaryDirectory() as base, ComfyServer(host, Path(base), files.prepare(Path(base))) as server:
         judge = Judge(server)
+        unknown = sorted(set(names) - set(judge.nodes))
+        if unknown:
+            parser.error(f"ComfyUI {host.version} has no such node that a clip can meet: {', '.join(unknown)}")
         store = Results(host.version)
         rows, problems = {}, []
         for key, name, label, outcome in results(judge, store, names):

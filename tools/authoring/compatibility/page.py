@@ -18,7 +18,8 @@ Made by `{command}` in ComfyUI {version}: all {count} of its own nodes that
 take or give a MODEL, CLIP, VAE, CONDITIONING, LATENT, ControlNet, hook, SAMPLER, SIGMAS, GUIDER or NOISE, by their
 names in workflows. Each is put into a plain clip (Load SEINE Checkpoint, SEINE Image to Video, SamplerCustomAdvanced,
 SEINE KSampler) on a running server, with inputs that should tell. It *acts* where the clip's latents are others, by
-more than {rounded:g} of the largest, or a file is written. After each of them the plain clip is the same, bit for bit.
+more than {rounded:.5f} of the largest, or a file is written. After each of them the plain clip is the same, bit for
+bit.
 
 The model is narrow and has made-up weights, as have ControlNet, adapters and image encoder: *acts* shows that a node
 reaches SEINE and that what it gives is sampled, not how it looks. *Of another model*: the node asks for what only
