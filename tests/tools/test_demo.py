@@ -63,7 +63,7 @@ def test_clips_do_what_their_prompts_say(clips):
 def test_keyframes_are_where_they_belong(clips):
     ball, ring, cross = (
         pixels(Image.open(io.BytesIO(demo.picture_png(f"{name}.png"))).resize((256, 256), Image.Resampling.LANCZOS))
-        for name in ("red_ball", "yellow_ring", "purple_cross")
+        for name in ("seine_red_ball", "seine_yellow_ring", "seine_purple_cross")
     )
     stills = {path.stem: pixels(Image.open(path)) for path in clips[0].glob("*.png")}
     assert measures.psnr(stills["image_to_video_first"], ball) > 22 > measures.psnr(stills["image_to_video_last"], ball)
