@@ -222,8 +222,9 @@ def _verify(
     layout = {key: (tuple(value.shape), value.dtype) for key, value in written.items()}
     if layout != {key: (content.shape, content.dtype) for key, content in contents.items()}:
         raise OSError(f"{path.parent}: the output's list of tensors reads back differently; choose another disk")
-    sizes = {key: value.nbytes for key, value in written.items()}
     del written
+    # The source is read beside it, in four bytes a number at most.
+    sizes = {key: 4 * math.prod(content.shape) for key, content in contents.items()}
     done = 0
     for keys in _batches(sizes):
         # Opened anew for each batch, so that pages of the file that were read are let go.
