@@ -103,7 +103,9 @@ class Results:
 
     def put(self, key: str, outcome) -> None:
         self._outcomes[key] = outcome.to_json()
-        self._file.write_text(json.dumps({"of": self._of, "outcomes": self._outcomes}, indent=1), encoding="utf-8")
+        partial = self._file.with_suffix(".partial")
+        partial.write_text(json.dumps({"of": self._of, "outcomes": self._outcomes}, indent=1), encoding="utf-8")
+        partial.replace(self._file)  # whole, whenever this is stopped
 
 
 def digest() -> str:
