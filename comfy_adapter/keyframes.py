@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..seine_model.inputs import check_conditioning, check_mask
+from ..seine_model.inputs import check_conditioning, check_images, check_mask
 from ..seine_model.masks import MODES, assign_keyframes, frame_mask, kept_frames
+from ..seine_model.placement import places
 from ..seine_model.preprocessing import FIT_CLIP, MID_GRAY, prepare_keyframes, size_like
 from .encoding import encode_images
 from .intermediates import kept
@@ -88,10 +89,10 @@ def encode_keyframes(
     mask ``[frames]``; pictures ``[n, H, W, channels]`` each, of any size, by the input they come from, in the order of
     the frames. Every distinct image is encoded once. Raises ValueError where the images do not fit the mask.
     """
-    places = kept_frames(mask)
+    taken = kept_frames(mask)
     images = sum(map(len, pictures.values()))
-    if places and not images:
-        raise ValueError(f"the mask keeps {len(places)} frames but no keyframes are wired in: wire in their images")
+    if taken and not images:
+        raise ValueError(f"the mask keeps {len(taken)} frames but no keyframes are wired in: wire in their images")
     latents = encode_gray(vae, width, height).repeat(len(mask), 1, 1, 1)
     if images:
         assigned = assign_keyframes(mask, images)
@@ -99,18 +100,39 @@ def encode_keyframes(
             encode_images(vae, prepare_keyframes(picture, width, height, resize_mode, name), name)
             for name, picture in pictures.items()
         ]
-        latents[places] = torch.cat(encoded)[assigned].to(latents)
+        latents[taken] = torch.cat(encoded)[assigned].to(latents)
     return latents
 
 
-def in_order(pictures: Mapping[str, Tensor], places: Sequence[int]) -> dict[str, Tensor]:
-    """The pictures, of which the k-th image is frame ``places[k]``, in the order of their frames."""
-    if list(places) == sorted(places):
+def given_frames(
+    pictures: Mapping[str, Tensor], mask: Tensor | None, frames: int, places_of: str
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The frame mask ``[frames]``, and the pictures in the order of the frames they are.
+
+    A MASK says it by itself; without one, first_image and last_image are the ends and the others are between, at
+    `places_of`, see `places`. Raises ValueError for what are no images, and for places that are not theirs.
+    """
+    for name, images in pictures.items():
+        check_images(images, name)
+    if mask is not None:
+        if places_of.strip():
+            raise ValueError("keyframe_places: mask says which frames are given: empty keyframe_places, or unplug mask")
+        return frame_values(mask), dict(pictures)
+    first, last = (len(pictures.get(name, ())) for name in ("first_image", "last_image"))
+    taken = places(frames, sum(map(len, pictures.values())) - first - last, places_of, first, last)
+    generated = torch.ones(frames)
+    generated[taken] = 0
+    return generated, in_order(pictures, taken)
+
+
+def in_order(pictures: Mapping[str, Tensor], taken: Sequence[int]) -> dict[str, Tensor]:
+    """The pictures, of which the k-th image is frame ``taken[k]``, in the order of their frames."""
+    if list(taken) == sorted(taken):
         return dict(pictures)
     single = [
         (f"{name} {index}", image) for name, images in pictures.items() for index, image in enumerate(images.split(1))
     ]
-    return dict(image for _, image in sorted(zip(places, single, strict=True), key=lambda placed: placed[0]))
+    return dict(image for _, image in sorted(zip(taken, single, strict=True), key=lambda placed: placed[0]))
 
 
 def clip_size(pictures: Mapping[str, Tensor], width: int, height: int, resize_mode: str) -> tuple[int, int, str]:

@@ -6,8 +6,6 @@ from comfy_api.v0_0_2 import io
 from ..comfy_adapter import keyframes as clip_keyframes
 from ..comfy_adapter.clip_checks import CLIP, clip_facts, seems_inverted
 from ..comfy_adapter.progress_text import notice
-from ..seine_model.inputs import check_images
-from ..seine_model.placement import places
 from ..seine_model.preprocessing import FIT_CLIP, RESIZE_MODES
 from .checked import checked
 
@@ -123,19 +121,7 @@ class SEINEImageToVideo(io.ComfyNode):
         clip_keyframes.check_size(width, height)
         named = {"first_image": first_image, **(more_keyframes or {}), "keyframes": keyframes, "last_image": last_image}
         pictures = {name: images for name, images in named.items() if images is not None}
-        for name, images in pictures.items():
-            check_images(images, name)
-        if mask is None:
-            ends = [len(pictures.get(name, ())) for name in ("first_image", "last_image")]
-            between = sum(map(len, pictures.values())) - sum(ends)
-            kept = places(frames, between, keyframe_places, *ends)
-            generated = torch.ones(frames)
-            generated[kept] = 0
-            pictures = clip_keyframes.in_order(pictures, kept)
-        elif keyframe_places.strip():
-            raise ValueError("keyframe_places: mask says which frames are given: empty keyframe_places, or unplug mask")
-        else:
-            generated = clip_keyframes.frame_values(mask)
+        generated, pictures = clip_keyframes.given_frames(pictures, mask, frames, keyframe_places)
         if seems_inverted(generated, sum(map(len, pictures.values()))):
             notice(
                 f"mask: it keeps most of the {len(generated)} frames, more than there are images. 1 (white) is for "
