@@ -75,12 +75,15 @@ def test_trajectories_are_the_reference_s(method, steps, mask):
             pytest.skip(f"the reference did not record {mask} at {steps} steps")
     case = recorded[mask]
     errors_x, errors_x0 = [], []
+    timesteps = respaced_timesteps(steps)
+    # A clean clip is read from x less noise, both divided by sqrt(alphas_cumprod): what two CPUs' kernels round
+    # differently is 14.6 times as large in it at the first step.
+    enlarged = Schedule(timesteps).sqrt_recip_alphas_cumprod.flip(0)
 
     def compare(step, x, x0):
         errors_x.append(golden.largest(x, case["x"][step, :1]))
-        errors_x0.append(golden.largest(x0, case["pred_xstart"][step, :1]))
+        errors_x0.append(golden.largest(x0, case["pred_xstart"][step, :1]) / float(enlarged[step]))
 
-    timesteps = respaced_timesteps(steps)
     assert torch.equal(timesteps, case["timesteps"])
     eps = golden.guided(golden.unet("tiny_a"), case, 8.0)
     if method == "ddpm":
@@ -89,7 +92,7 @@ def test_trajectories_are_the_reference_s(method, steps, mask):
         ddim_sample(eps, case["z"][:1], timesteps, callback=compare)
     assert len(errors_x) == steps
     assert max(errors_x) <= 1e-3
-    assert max(errors_x0) <= 5e-3
+    assert max(errors_x0) <= 1e-3
 
 
 def test_ddim_with_full_noise_is_ddpm_with_the_posterior_variance():

@@ -66,6 +66,8 @@ def test_more_pixels_than_a_device_takes_at_once_are_attended_to_in_parts(monkey
     rotary = RotaryEmbedding()
     rotary.freqs.data = rotary_frequencies()
     attention = TemporalAttention(64, 2, rotary)
+    for value in attention.parameters():
+        value.data.normal_()
     x = torch.randn(2, 7, 5, 64)
     whole = attention(x, positions(5))
     rows = []
