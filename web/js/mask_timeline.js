@@ -32,10 +32,11 @@ function addTimeline(node) {
     press(start) {
       if (!strip.view.editable) return null
       const before = strip.view.kept
+      const written = widgetValues(node, ["indices"]).indices
       const keep = !before.has(start)
       const paint = (end) => {
-        const { mode, indices } = widgetsFor(painted(before, start, end, keep))
-        if (indices !== undefined) setWidget(node, "indices", indices)
+        const { mode, indices = written } = widgetsFor(painted(before, start, end, keep))
+        setWidget(node, "indices", indices)
         setWidget(node, "mode", mode)
       }
       paint(start)

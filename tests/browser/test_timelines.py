@@ -1,0 +1,244 @@
+"""The timelines on SEINE Mask Builder and SEINE Image to Video, by mouse and keys, as both kinds of nodes draw them."""
+
+import pytest
+from PIL import Image
+
+from tools.hosting import browser
+
+PICTURES = {
+    "first.png": (200, 30, 30),
+    "second.png": (30, 160, 30),
+    "third.png": (30, 30, 200),
+    "last.png": (160, 30, 160),
+}
+ADD = """async ([type, x, y, values]) => {
+    const node = LiteGraph.createNode(type)
+    node.pos = [x, y]
+    app.graph.add(node)
+    for (const [name, value] of Object.entries(values ?? {})) {
+        const widget = node.widgets.find(widget => widget.name == name)
+        widget.value = value
+        widget.callback?.(value, app.canvas, node)
+    }
+    return node.id
+}"""
+WIRE = """([from, to, name]) => {
+    const target = app.graph.getNodeById(to)
+    app.graph.getNodeById(from).connect(0, target, target.inputs.findIndex(input => input.name == name))
+}"""
+PLACE = """type => {
+    const node = app.graph._nodes.find(node => node.type == type)
+    const canvas = node.widgets.find(widget => widget.name == 'timeline').element.querySelector('canvas')
+    const {left, top, width, height} = canvas.getBoundingClientRect()
+    return [left, top, width, height, height / canvas.clientHeight]
+}"""
+VALUES = """type => {
+    const node = app.graph._nodes.find(node => node.type == type)
+    return Object.fromEntries(node.widgets.map(widget => [widget.name, widget.value]))
+}"""
+SAVED = "type => app.graph.serialize().nodes.find(node => node.type == type).widgets_values"
+MODIFIED = "() => app.extensionManager.workflow.activeWorkflow.isModified"
+SHOWN = """type => {
+    const node = app.graph._nodes.find(node => node.type == type)
+    return node.widgets.filter(widget => node.isWidgetVisible(widget)).map(widget => widget.name)
+}"""
+COLOURS = """([type, points]) => {
+    const node = app.graph._nodes.find(node => node.type == type)
+    const canvas = node.widgets.find(widget => widget.name == 'timeline').element.querySelector('canvas')
+    const scale = canvas.width / canvas.clientWidth
+    const context = canvas.getContext('2d')
+    return points.map(([x, y]) => [...context.getImageData(x * canvas.width, y * scale, 1, 1).data].slice(0, 3))
+}"""
+RELOAD = "async () => await app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))"
+BUILDER, CLIP = "SEINEMaskBuilder", "SEINEImageToVideo"
+LINES = 32
+"""Height of numbers and text below the cells, in the node's own pixels."""
+
+
+@pytest.fixture(params=["classic", "vue"])
+def nodes(request, served, page):
+    """The page with one kind of nodes, and pictures among the server's inputs."""
+    for name, colour in PICTURES.items():
+        Image.new("RGB", (64, 64), colour).save(served.base / "input" / name)
+    switch = "on => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+    page.evaluate(switch, request.param == "vue")
+    page.wait_for_timeout(500)
+    yield page
+    page.evaluate(switch, False)
+
+
+def add(page, kind, x=0, y=0, values=None):
+    return page.evaluate(ADD, [kind, x, y, values])
+
+
+def look_at(page, kind, scale=1.0):
+    page.evaluate(
+        """([type, scale]) => {
+            app.canvas.ds.scale = scale
+            app.canvas.centerOnNode(app.graph._nodes.find(node => node.type == type))
+            app.canvas.setDirty(true, true)
+        }""",
+        [kind, scale],
+    )
+    page.wait_for_timeout(800)
+
+
+def cell(page, kind, frame, frames=16):
+    left, top, width, height, scale = page.evaluate(PLACE, kind)
+    return left + width * (frame + 0.5) / frames, top + height - (LINES + 11) * scale
+
+
+def drag(page, kind, *path):
+    start, *rest = [cell(page, kind, frame) for frame in path]
+    page.mouse.move(*start)
+    page.mouse.down()
+    for point in rest:
+        page.mouse.move(*point, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(150)
+
+
+def undo(page, keys="Control+z"):
+    page.keyboard.press(keys)
+    page.wait_for_timeout(600)
+
+
+def mask_values(page):
+    values = page.evaluate(VALUES, BUILDER)
+    return values["mode"], values["indices"]
+
+
+def test_cells_are_clicked_and_painted_and_undone(nodes):
+    page = nodes
+    add(page, BUILDER)
+    look_at(page, BUILDER, 1.5)
+    page.mouse.click(5, 450)  # what was added is a change of its own
+    drag(page, BUILDER, 7)
+    assert mask_values(page) == ("custom keyframes", "0, 7")
+    drag(page, BUILDER, 10, 13, 12)
+    assert mask_values(page) == ("custom keyframes", "0, 7, 10-12")
+    drag(page, BUILDER, 0)
+    drag(page, BUILDER, 12, 5)
+    assert mask_values(page) == ("text to video", "7, 10-12"), "freed are 5 to 12, with nothing else kept"
+    browser.screenshot(page, "timeline")
+    assert page.evaluate(MODIFIED)
+    undo(page)
+    assert mask_values(page) == ("custom keyframes", "7, 10-12")
+    undo(page)
+    undo(page)
+    assert mask_values(page) == ("custom keyframes", "0, 7")
+    undo(page, "Control+y")
+    assert mask_values(page) == ("custom keyframes", "0, 7, 10-12")
+
+
+def test_cells_are_reached_by_keys(nodes):
+    page = nodes
+    add(page, BUILDER)
+    look_at(page, BUILDER)
+    drag(page, BUILDER, 4)
+    for key in ("ArrowRight", "ArrowRight", "Enter", "End"):
+        page.keyboard.press(key)
+    page.keyboard.down("Shift")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.up("Shift")
+    assert mask_values(page) == ("custom keyframes", "0, 4, 6, 13-15")
+    undo(page)
+    assert mask_values(page) == ("custom keyframes", "0, 4, 6, 14, 15")
+
+
+def test_only_widgets_with_an_effect_are_shown_and_all_are_saved(nodes):
+    page = nodes
+    add(page, BUILDER, values={"count": 3, "indices": "2, 5"})
+    look_at(page, BUILDER)
+    drawn = page.locator("[data-testid=node-widget]")
+    in_vue = drawn.count() > 0
+    heights = {}
+    for mode, shown in {
+        "first frames": {"count"},
+        "custom keyframes": {"indices"},
+        "text to video": set(),
+        "first and last frames": {"count"},
+    }.items():
+        page.evaluate(
+            """mode => {
+                const node = app.graph._nodes[0]
+                const widget = node.widgets.find(widget => widget.name == 'mode')
+                widget.value = mode
+                widget.callback(mode, app.canvas, node)
+            }""",
+            mode,
+        )
+        page.wait_for_timeout(400)
+        assert {"count", "indices"} & set(page.evaluate(SHOWN, BUILDER)) == shown
+        if in_vue:
+            assert drawn.count() == 3 + len(shown), "mode, frames and timeline; the size is an advanced input"
+        heights[mode] = page.evaluate("() => app.graph._nodes[0].size[1]")
+    if not in_vue:
+        assert heights["first frames"] == heights["custom keyframes"] == heights["text to video"] + 24
+    assert page.evaluate(SAVED, BUILDER) == ["first and last frames", 3, "2, 5", 16, 560, 240]
+    page.evaluate(RELOAD)
+    page.wait_for_timeout(600)
+    assert page.evaluate(SAVED, BUILDER) == ["first and last frames", 3, "2, 5", 16, 560, 240]
+    assert "indices" not in page.evaluate(SHOWN, BUILDER)
+
+
+def wire_pictures(page):
+    """A clip from first to last with two keyframes between."""
+    clip = add(page, CLIP)
+    wires = ("first_image", "more_keyframes.keyframe0", "more_keyframes.keyframe1", "last_image")
+    for number, (picture, wire) in enumerate(zip(PICTURES, wires, strict=True)):
+        loader = add(page, "LoadImage", -700 + 350 * (number % 2), 400 * (number // 2), {"image": picture})
+        page.evaluate(WIRE, [loader, clip, wire])
+        page.wait_for_timeout(100)
+    look_at(page, CLIP)
+    page.wait_for_timeout(700)
+
+
+def shown_pictures(page, frames):
+    """Which pictures the thumbnails above these frames are."""
+    inside = [[min(max((frame + 0.5) / 16, 0.05), 0.95), 20] for frame in frames]
+    colours = page.evaluate(COLOURS, [CLIP, inside])
+    return [
+        next((name for name, wanted in PICTURES.items() if max(map(abs, map(int.__sub__, colour, wanted))) < 12), None)
+        for colour in colours
+    ]
+
+
+def test_wired_pictures_are_seen_and_dragged_to_their_frames(nodes):
+    page = nodes
+    add(page, CLIP)
+    look_at(page, CLIP)
+    assert "keyframe_places" not in page.evaluate(SHOWN, CLIP)
+    page.evaluate("() => app.graph.remove(app.graph._nodes[0])")
+    wire_pictures(page)
+    assert "keyframe_places" in page.evaluate(SHOWN, CLIP)
+    assert shown_pictures(page, [0, 5, 10, 15]) == list(PICTURES)
+    drag(page, CLIP, 5, 7)
+    assert page.evaluate(VALUES, CLIP)["keyframe_places"] == "7, 10"
+    drag(page, CLIP, 10, 3)
+    assert page.evaluate(VALUES, CLIP)["keyframe_places"] == "7, 3"
+    assert shown_pictures(page, [0, 3, 7, 15]) == ["first.png", "third.png", "second.png", "last.png"]
+    drag(page, CLIP, 0, 9)
+    drag(page, CLIP, 15, 9)
+    assert page.evaluate(VALUES, CLIP)["keyframe_places"] == "7, 3", "the ends stay"
+    browser.screenshot(page, "timeline-pictures")
+    page.evaluate(RELOAD)
+    page.wait_for_timeout(800)
+    assert shown_pictures(page, [0, 3, 7, 15]) == ["first.png", "third.png", "second.png", "last.png"]
+    undone = page.evaluate(SAVED, CLIP)
+    assert undone[-2:] == [16, "7, 3"]
+
+
+def test_a_wired_mask_places_the_pictures(nodes):
+    page = nodes
+    wire_pictures(page)
+    builder = add(page, BUILDER, 0, 700, {"mode": "custom keyframes", "indices": "0, 2, 8, 12"})
+    page.evaluate(
+        WIRE, [builder, page.evaluate("() => app.graph._nodes.find(n => n.type == 'SEINEImageToVideo').id"), "mask"]
+    )
+    page.wait_for_timeout(400)
+    assert not {"frames", "keyframe_places"} & set(page.evaluate(SHOWN, CLIP))
+    assert shown_pictures(page, [0, 2, 8, 12]) == list(PICTURES)
+    drag(page, CLIP, 2, 5)
+    assert page.evaluate(VALUES, CLIP)["keyframe_places"] == ""
