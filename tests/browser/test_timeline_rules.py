@@ -7,6 +7,7 @@ import pytest
 from seine_model.masks import MODES, assign_keyframes, frame_mask, kept_frames, parse_indices
 from seine_model.placement import places
 
+pytestmark = pytest.mark.one_host
 SEED = 20240416
 
 

@@ -131,6 +131,7 @@ def test_cells_are_clicked_and_painted_and_undone(nodes):
     assert mask_values(page) == ("custom keyframes", "0, 7, 10-12")
 
 
+@pytest.mark.one_host
 def test_cells_are_reached_by_keys(nodes):
     page = nodes
     add(page, BUILDER)
@@ -230,6 +231,40 @@ def test_wired_pictures_are_seen_and_dragged_to_their_frames(nodes):
     assert undone[-2:] == [16, "7, 3"]
 
 
+@pytest.mark.one_host
+def test_pictures_are_followed_up_the_wires(page):
+    """Through what changes a picture, batches and reroutes; not where only a run can tell, nor past a muted node."""
+    clip = add(page, CLIP)
+    first, second = (add(page, "LoadImage", values={"image": name}) for name in ("first.png", "sub/second.png [temp]"))
+    scale, batch, grow = (add(page, kind) for kind in ("ImageScale", "ImageBatch", "RepeatImageBatch"))
+    wires = [(first, scale, "image"), (scale, batch, "image1"), (second, batch, "image2"), (batch, grow, "image")]
+    for wire in [*wires, (scale, clip, "first_image"), (batch, clip, "keyframes"), (grow, clip, "last_image")]:
+        page.evaluate(WIRE, list(wire))
+
+    def followed(name, single):
+        return page.evaluate(
+            """async ([clip, name, single]) => {
+                const {picturesOf} = await import('/extensions/comfyui-seine/js/wired_pictures.js')
+                const found = picturesOf(app.graph.getNodeById(clip), name, single)
+                return found?.map(address => address && Object.fromEntries(new URL(address, location).searchParams)) ?? null
+            }""",
+            [clip, name, single],
+        )
+
+    one = {"filename": "first.png", "subfolder": "", "type": "input"}
+    other = {"filename": "second.png", "subfolder": "sub", "type": "temp"}
+    assert followed("first_image", True) == [one]
+    assert followed("keyframes", False) == [one, other]
+    assert followed("last_image", True) == [None], "some picture"
+    assert followed("last_image", False) is None, "some pictures"
+    assert followed("more_keyframes.keyframe0", True) == []
+    page.evaluate("scale => { app.graph.getNodeById(scale).mode = 4 }", scale)
+    assert followed("first_image", True) == [one], "past a bypassed node"
+    page.evaluate("scale => { app.graph.getNodeById(scale).mode = 2 }", scale)
+    assert followed("first_image", True) == [], "a muted node gives none"
+
+
+@pytest.mark.one_host
 def test_a_wired_mask_places_the_pictures(nodes):
     page = nodes
     wire_pictures(page)

@@ -31,6 +31,7 @@ export class FrameStrip {
     this.pointed = null
     this.cursor = null
     this.drag = null
+    this.byKeys = false
     this.element = document.createElement("div")
     this.canvas = document.createElement("canvas")
     this.canvas.className = "seine-timeline"
@@ -72,7 +73,7 @@ export class FrameStrip {
     this.canvas.height = Math.round(height * scale)
     const context = this.canvas.getContext("2d")
     context.scale(scale, scale)
-    const focused = document.activeElement === this.canvas ? this.cursor : null
+    const focused = this.byKeys && document.activeElement === this.canvas ? (this.cursor ?? 0) : null
     drawStrip(context, this.view, width, {
       ink: getComputedStyle(this.canvas).color,
       pointed: this.pointed,
@@ -112,7 +113,7 @@ export class FrameStrip {
     on("pointerleave", () => this.drag || this.point(null))
     on("keydown", this.onKeyDown)
     on("keyup", (event) => event.key === "Shift" && this.end())
-    on("focus", () => this.draw())
+    on("focus", () => ((this.byKeys = canvas.matches(":focus-visible")), this.draw()))
     on("blur", () => (this.end(), this.draw()))
     on("wheel", (event) => globalThis.LiteGraph?.vueNodesMode || app.canvas.processMouseWheel(event))
   }
@@ -122,6 +123,7 @@ export class FrameStrip {
     if (event.button || !this.view.frames) return
     event.stopPropagation()
     this.canvas.focus({ preventScroll: true })
+    this.byKeys = false
     this.canvas.setPointerCapture(event.pointerId)
     const { frame, picture, over } = this.at(event)
     this.cursor = frame
@@ -159,6 +161,7 @@ export class FrameStrip {
     if (to === undefined) return
     event.preventDefault()
     event.stopPropagation()
+    this.byKeys = true
     if (event.key === "Enter" || event.key === " ") {
       this.cursor = from
       this.press(from, null)
