@@ -49,6 +49,10 @@ COLOURS = """([type, points]) => {
     const context = canvas.getContext('2d')
     return points.map(([x, y]) => [...context.getImageData(x * canvas.width, y * scale, 1, 1).data].slice(0, 3))
 }"""
+MODE = """([id, mode]) => {
+    app.graph.getNodeById(id).mode = mode
+    app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
+}"""
 RELOAD = "async () => await app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))"
 BUILDER, CLIP = "SEINEMaskBuilder", "SEINEImageToVideo"
 LINES = 32
@@ -196,6 +200,14 @@ def wire_pictures(page):
     page.wait_for_timeout(700)
 
 
+def shows(page, name):
+    """Whether a clip's widget is seen; where Vue draws the nodes, on the page too."""
+    shown = name in page.evaluate(SHOWN, CLIP)
+    drawn = page.locator("[data-testid=node-widget]")
+    assert not drawn.count() or shown == (drawn.get_by_text(name, exact=True).count() > 0)
+    return shown
+
+
 def shown_pictures(page, frames):
     """Which pictures the thumbnails above these frames are."""
     inside = [[min(max((frame + 0.5) / 16, 0.05), 0.95), 20] for frame in frames]
@@ -210,10 +222,19 @@ def test_wired_pictures_are_seen_and_dragged_to_their_frames(nodes):
     page = nodes
     add(page, CLIP)
     look_at(page, CLIP)
-    assert "keyframe_places" not in page.evaluate(SHOWN, CLIP)
+    assert not shows(page, "keyframe_places")
     page.evaluate("() => app.graph.remove(app.graph._nodes[0])")
     wire_pictures(page)
-    assert "keyframe_places" in page.evaluate(SHOWN, CLIP)
+    assert shows(page, "keyframe_places")
+    assert shown_pictures(page, [0, 5, 10, 15]) == list(PICTURES)
+    between = page.evaluate(
+        "() => app.graph._nodes.filter(node => /second|third/.test(node.widgets[0].value)).map(n => n.id)"
+    )
+    for mode, shown in ((2, False), (0, True)):  # muted, and back
+        for loader in between:
+            page.evaluate(MODE, [loader, mode])
+        page.wait_for_timeout(300)
+        assert shows(page, "keyframe_places") == shown
     assert shown_pictures(page, [0, 5, 10, 15]) == list(PICTURES)
     drag(page, CLIP, 5, 7)
     assert page.evaluate(VALUES, CLIP)["keyframe_places"] == "7, 10"
@@ -246,7 +267,8 @@ def test_pictures_are_followed_up_the_wires(page):
             """async ([clip, name, single]) => {
                 const {picturesOf} = await import('/extensions/comfyui-seine/js/wired_pictures.js')
                 const found = picturesOf(app.graph.getNodeById(clip), name, single)
-                return found?.map(address => address && Object.fromEntries(new URL(address, location).searchParams)) ?? null
+                const file = address => Object.fromEntries(new URL(address, location).searchParams)
+                return found?.map(address => address && file(address)) ?? null
             }""",
             [clip, name, single],
         )
@@ -258,9 +280,9 @@ def test_pictures_are_followed_up_the_wires(page):
     assert followed("last_image", True) == [None], "some picture"
     assert followed("last_image", False) is None, "some pictures"
     assert followed("more_keyframes.keyframe0", True) == []
-    page.evaluate("scale => { app.graph.getNodeById(scale).mode = 4 }", scale)
-    assert followed("first_image", True) == [one], "past a bypassed node"
-    page.evaluate("scale => { app.graph.getNodeById(scale).mode = 2 }", scale)
+    page.evaluate(MODE, [grow, 4])
+    assert followed("last_image", False) == [one, other], "past a bypassed node"
+    page.evaluate(MODE, [scale, 2])
     assert followed("first_image", True) == [], "a muted node gives none"
 
 
@@ -273,7 +295,7 @@ def test_a_wired_mask_places_the_pictures(nodes):
         WIRE, [builder, page.evaluate("() => app.graph._nodes.find(n => n.type == 'SEINEImageToVideo').id"), "mask"]
     )
     page.wait_for_timeout(400)
-    assert not {"frames", "keyframe_places"} & set(page.evaluate(SHOWN, CLIP))
+    assert not shows(page, "frames") and not shows(page, "keyframe_places")
     assert shown_pictures(page, [0, 2, 8, 12]) == list(PICTURES)
     drag(page, CLIP, 2, 5)
     assert page.evaluate(VALUES, CLIP)["keyframe_places"] == ""

@@ -129,6 +129,7 @@ export class FrameStrip {
     this.cursor = frame
     this.held = frame - over // a picture is wider than its cell
     this.drag = this.press(frame, picture)
+    if (this.drag && !this.view.editable) this.canvas.style.cursor = "grabbing"
     this.point(frame)
   }
 
@@ -145,7 +146,7 @@ export class FrameStrip {
     this.point(frame)
     this.canvas.title = this.tell(frame, picture)
     const movable = this.view.pictures.some((each) => each.frame === frame && each.movable)
-    this.canvas.style.cursor = movable ? (event.buttons ? "grabbing" : "grab") : this.view.editable ? "pointer" : "default"
+    this.canvas.style.cursor = movable ? "grab" : this.view.editable ? "pointer" : "default"
   }
 
   end() {
@@ -157,7 +158,8 @@ export class FrameStrip {
     const { frames } = this.view
     if (!frames || event.ctrlKey || event.metaKey || event.altKey) return
     const from = this.within(this.cursor ?? 0)
-    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: frames - 1, Enter: from, " ": from }[event.key]
+    const goals = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: frames - 1, Enter: from, " ": from }
+    const to = goals[event.key]
     if (to === undefined) return
     event.preventDefault()
     event.stopPropagation()

@@ -1,4 +1,4 @@
-/** The clip's timeline on SEINE Image to Video: where each wired picture goes; those between the ends can be dragged. */
+/** The clip's timeline on SEINE Image to Video: where wired pictures go; those between the ends can be dragged. */
 
 import { app } from "../../../scripts/app.js"
 import { INPUTS, keptFrames, MOST_FRAMES, parseIndices } from "./frame_mask.js"
@@ -13,7 +13,7 @@ import { picturesOf, wiredNode } from "./wired_pictures.js"
 const NODE = "SEINEImageToVideo"
 const GROWING = "more_keyframes."
 
-/** All wired pictures in order, and how many of them are at the ends and between; between: null where only the run tells. */
+/** All wired pictures in order, and how many are at the ends and between; between: null where only the run tells. */
 function wiredPictures(node, text) {
   const named = (input, single) => picturesOf(node, input, single)?.map((address) => ({ input, address })) ?? null
   const first = named("first_image", true)
