@@ -188,6 +188,24 @@ def test_only_widgets_with_an_effect_are_shown_and_all_are_saved(nodes):
     assert "indices" not in page.evaluate(SHOWN, BUILDER)
 
 
+@pytest.mark.one_host
+def test_a_widget_is_hidden_at_once_whatever_else_the_node_does(nodes):
+    page = nodes
+    add(page, BUILDER)
+    look_at(page, BUILDER)
+    drawn = page.locator("[data-testid=node-widget]")
+    before = drawn.count()
+    page.evaluate(
+        """async () => {
+            const {showWidgets} = await import('/extensions/comfyui-seine/js/node_widgets.js')
+            showWidgets(app.graph._nodes[0], {frames: false})
+        }"""
+    )
+    page.wait_for_timeout(200)
+    assert "frames" not in page.evaluate(SHOWN, BUILDER)
+    assert drawn.count() == max(before - 1, 0)
+
+
 def wire_pictures(page):
     """A clip from first to last with two keyframes between."""
     clip = add(page, CLIP)

@@ -10,6 +10,8 @@ const TEXT = 17
 const FONT = "11px sans-serif"
 /** From this width on, all cells have their number. */
 const NUMBERED = 20
+/** Width of a number of one digit with some space, in pixels. */
+const NARROWEST = 10
 
 /**
  * @typedef {Object} View
@@ -58,7 +60,8 @@ function drawCells(context, { frames, kept }, width, top, ink, marked) {
   }
   context.fillStyle = ink
   context.globalAlpha = 0.22
-  for (let frame = 0; frame < frames; frame++) if (!kept.has(frame)) fill(frame, 0.5)
+  if (!gap) context.fillRect(0, top, width, BAR)
+  else for (let frame = 0; frame < frames; frame++) if (!kept.has(frame)) fill(frame, 0)
   context.globalAlpha = 1
   context.fillStyle = KEPT
   // A kept frame of a long clip is narrower than a pixel; it stays visible.
@@ -73,7 +76,7 @@ function drawCells(context, { frames, kept }, width, top, ink, marked) {
   }
 }
 
-/** Marked frames first, then kept ones from left to right, then the rest, as far as there is room. */
+/** Marked frames first, then where runs of kept ones begin and end, then the rest, as far as there is room. */
 function drawNumbers(context, { frames, kept }, width, baseline, ink, marked) {
   const cell = width / frames
   const taken = []
@@ -88,12 +91,11 @@ function drawNumbers(context, { frames, kept }, width, baseline, ink, marked) {
   }
   context.fillStyle = ink
   for (const frame of marked) if (frame !== null && frame < frames) write(frame, 1)
-  // No more of them than fit; a clip may have thousands.
-  const step = Math.ceil(8 / cell)
+  const ends = [...kept].filter((frame) => !kept.has(frame - 1) || !kept.has(frame + 1)).sort((a, b) => a - b)
+  // No more of them than may fit; a clip has up to thousands.
   let last = -Infinity
-  for (const frame of [...kept].sort((a, b) => a - b)) {
-    if (frame - last >= step) write((last = frame), 1)
-  }
+  for (const frame of ends) if ((frame - last) * cell >= NARROWEST) write((last = frame), 1)
+  if (cell >= NARROWEST) for (const frame of kept) write(frame, 1)
   if (cell >= NUMBERED) for (let frame = 0; frame < frames; frame++) if (!kept.has(frame)) write(frame, 0.45)
   context.globalAlpha = 1
 }
