@@ -65,6 +65,7 @@ export class FrameStrip {
   draw() {
     const height = stripHeight(this.view)
     this.canvas.style.height = `${height}px`
+    this.canvas.ariaLabel = this.view.text
     this.element.style.padding = globalThis.LiteGraph?.vueNodesMode ? "0" : `0 ${INSET}px`
     const width = this.canvas.clientWidth
     if (!width) return
@@ -149,8 +150,12 @@ export class FrameStrip {
     this.canvas.style.cursor = movable ? "grab" : this.view.editable ? "pointer" : "default"
   }
 
+  /** A change is whole, and one step to undo; after a touch the interface would not notice by itself. */
   end() {
+    if (!this.drag) return
     this.drag = null
+    app.canvas.emitBeforeChange()
+    app.canvas.emitAfterChange()
   }
 
   /** Arrows, Home and End go through the frames, with Shift they change them on the way; Enter and Space press one. */

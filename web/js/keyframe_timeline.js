@@ -51,10 +51,11 @@ function arrangement(node) {
   const known = wired.between !== null
   const between = wired.between ?? 0
   const { taken, problem } = places(frames, between, known ? text : "", wired.first, wired.last)
-  if (!problem) return { ...wired, frames, taken, note: known ? null : "batch decides", locked: !known }
+  const locked = !known || isWired(node, "keyframe_places")
+  if (!problem) return { ...wired, frames, taken, note: known ? null : "batch decides", locked }
   // What is written does not fit: the pictures wait where they would be without it, to be dragged from there.
   const spread = places(frames, between, "", wired.first, wired.last)
-  return { ...wired, frames, taken: spread.taken, problem }
+  return { ...wired, frames, taken: spread.taken, problem, locked }
 }
 
 function byMask(builder, pictures) {
@@ -96,7 +97,7 @@ function addTimeline(node) {
     press(frame, picture) {
       const { all, pictures } = strip.view
       const taken = picture ?? pictures.findIndex((each) => each.frame === frame)
-      if (!pictures[taken]?.movable || isWired(node, "keyframe_places")) return null
+      if (!pictures[taken]?.movable) return null
       return (to) => {
         const text = movedPlaces(all.taken, taken, to, all.first, all.last)
         if (text !== null) setWidget(node, "keyframe_places", text)

@@ -8,20 +8,24 @@ import { changeHeight } from "./node_widgets.js"
 /** What to call for each node that is in a graph. */
 const watching = new Map()
 
-api.addEventListener("graphChanged", () => {
+function refreshAll() {
   for (const refresh of watching.values()) refresh()
-})
+}
 
+api.addEventListener("graphChanged", refreshAll)
+
+/** What all timelines were last drawn for: zoom and colours. */
 let drawn = null
 
 app.registerExtension({
   name: "SEINE.Timelines",
   setup() {
-    // The one call that both the classic canvas and Vue's nodes have for each change of zoom.
+    // The one call that both the classic canvas and Vue's nodes have for each change of zoom or palette.
     after(app.canvas, "onDrawForeground", () => {
-      if (drawn === fineness()) return
-      drawn = fineness()
-      for (const refresh of watching.values()) refresh()
+      const now = `${fineness()} ${globalThis.LiteGraph.WIDGET_TEXT_COLOR}`
+      if (drawn === now) return
+      drawn = now
+      requestAnimationFrame(refreshAll) // a palette's styles come after its canvas
     })
   }
 })
