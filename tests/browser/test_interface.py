@@ -5,12 +5,10 @@ import re
 
 import pytest
 
-from seine_model.masks import MODES, frame_mask, kept_frames
-from tests.published import comparable, write_models
+from tests.published import comparable
 from tools.authoring import build_locales, build_workflows
 from tools.hosting import browser
-from tools.hosting.model_files import INTERPOLATOR, SEINE
-from tools.hosting.server import ComfyServer
+from tools.hosting.model_files import SEINE
 from tools.hosting.workflow_graph import FOLDER, TITLES, interface_file
 
 TEMPLATES = sorted(build_workflows.workflows())
@@ -35,43 +33,6 @@ PLACE = """type => {
     app.canvas.centerOnNode(node)
     return app.canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] - 12])
 }"""
-
-
-@pytest.fixture(scope="module")
-def served(host, tmp_path_factory):
-    """A server, and what the workflows name."""
-    base = tmp_path_factory.mktemp("browser")
-    with ComfyServer(host, base) as server:
-        write_models(server.models)
-        (server.models / INTERPOLATOR.directory / INTERPOLATOR.name).touch()  # named, not used
-        browser.save_settings(server.client.address, browser.SETTINGS)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        with browser.browser() as started:
-            yield started
-    except LookupError as problem:
-        pytest.skip(str(problem))
-
-
-@pytest.fixture(scope="module")
-def opened(served, chromium):
-    """The interface, ready, with the host's first workflow in it."""
-    opened = browser.open_interface(chromium, served.client.address)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def page(opened):
-    """The same with an empty graph."""
-    opened.keyboard.press("Escape")
-    opened.evaluate("() => app.graph.clear()")
-    opened.wait_for_timeout(300)
-    return opened
 
 
 def types(page):
@@ -213,69 +174,6 @@ def test_run_shows_progress_preview_and_result(page):
     browser.screenshot(page, "result")
     assert page.evaluate("() => window.seen.steps") == 30
     assert page.locator("video").count() >= 1
-
-
-def test_mask_builder_shows_its_timeline(page):
-    page.evaluate(
-        """() => {
-            const node = LiteGraph.createNode('SEINEMaskBuilder')
-            node.pos = [0, 0]
-            app.graph.add(node)
-            app.canvas.ds.scale = 2
-            app.canvas.centerOnNode(node)
-        }"""
-    )
-    page.wait_for_timeout(800)
-    assert page.evaluate("() => app.graph._nodes[0].widgets.length") == 7, "the six inputs and the timeline"
-    inside = "() => { const node = app.graph._nodes[0]; return node.size[1] - node.widgets.at(-1).y }"
-    assert page.evaluate(inside) >= 50, "the node is high enough for it"
-    browser.screenshot(page, "timeline")
-
-
-@pytest.mark.parametrize(
-    ("mode", "count", "indices", "frames"),
-    [
-        ("first frames", 3, "0", 16),
-        ("first and last frames", 2, "0", 16),
-        ("last frames", 1, "0", 8),
-        ("text to video", 1, "0", 8),
-        ("custom keyframes", 1, "0, 7 -1", 16),
-        ("custom keyframes", 1, "16", 16),
-        ("custom keyframes", 1, "a", 16),
-        ("first and last frames", 5, "0", 8),
-        ("last frames", 4096, "0", 4096),
-    ],
-)
-def test_timeline_keeps_what_the_mask_keeps(page, mode, count, indices, frames):
-    """The rules are written twice, in Python for the graph and in JavaScript for the node."""
-    found = page.evaluate(
-        """async given => {
-            const module = await import('/extensions/comfyui-seine/js/frame_mask.js')
-            const {kept, problem} = module.keptFrames(...given)
-            return {kept: [...kept].sort((a, b) => a - b), problem: !!problem}
-        }""",
-        [mode, count, indices, frames],
-    )
-    try:
-        expected = kept_frames(frame_mask(MODES[mode].format(count=count, indices=indices), frames))
-    except ValueError:
-        assert found["problem"]
-    else:
-        assert found == {"kept": expected, "problem": False}
-
-
-@pytest.mark.parametrize("frames", ["1e9", "0", "-3", "NaN", "Infinity"])
-def test_timeline_of_a_clip_of_no_possible_length_is_a_problem_at_once(page, frames):
-    took = page.evaluate(
-        """async frames => {
-            const module = await import('/extensions/comfyui-seine/js/frame_mask.js')
-            const began = performance.now()
-            const {kept, problem} = module.keptFrames('first frames', 1e9, '0', Number(frames))
-            return [kept.size, problem.kind, performance.now() - began]
-        }""",
-        frames,
-    )
-    assert took[:2] == [0, "too long"] and took[2] < 100
 
 
 def test_help_page_opens(page):

@@ -3,11 +3,13 @@
  * when the graph runs; a test holds the two against each other.
  */
 
+/** The mask builder's widgets that say it, as `keptFrames` takes them. */
+export const INPUTS = ["mode", "count", "indices", "frames"]
 export const MOST_FRAMES = 4096
 const MOST_IN_A_RANGE = 10000
 
 /** Whole numbers and ranges such as "0, 7, 12-15"; null for anything else. */
-function parseIndices(text) {
+export function parseIndices(text) {
   const spaced = text.normalize("NFKC").replace(/[,;、،]/g, " ")
   const words = spaced.replace(/(\d)(\s*)(?:-|–|—|~|\.\.|到|至)\2(?=\d)/g, "$1~").split(/\s+/).filter(Boolean)
   const indices = []
@@ -55,4 +57,35 @@ export function keptFrames(mode, count, indices, frames) {
     if (last) keep(frames - count, frames)
   }
   return { kept, problem: null }
+}
+
+/** The shortest text that `parseIndices` reads as these frames, such as "0-3, 7, 15". */
+export function writeIndices(frames) {
+  const sorted = [...frames].sort((a, b) => a - b)
+  const words = []
+  for (let start = 0, end; start < sorted.length; start = end) {
+    for (end = start + 1; sorted[end] === sorted[end - 1] + 1; ) end++
+    if (end - start > 2) words.push(`${sorted[start]}-${sorted[end - 1]}`)
+    else words.push(...sorted.slice(start, end))
+  }
+  return words.join(", ")
+}
+
+/** A copy of `kept` in which all frames between two are kept, or none of them. */
+export function painted(kept, from, to, keep) {
+  const result = new Set(kept)
+  for (let frame = Math.min(from, to); frame <= Math.max(from, to); frame++) {
+    if (keep) result.add(frame)
+    else result.delete(frame)
+  }
+  return result
+}
+
+/**
+ * The mask builder's widgets for these kept frames. No frame at all is a mode of its own: `indices` cannot be empty.
+ *
+ * @returns {{mode: string, indices?: string}}
+ */
+export function widgetsFor(kept) {
+  return kept.size ? { mode: "custom keyframes", indices: writeIndices(kept) } : { mode: "text to video" }
 }

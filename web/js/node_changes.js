@@ -1,0 +1,56 @@
+/** Tells a node's timeline when something has changed that it shows, on its own node or further up the graph. */
+
+import { api } from "../../../scripts/api.js"
+import { app } from "../../../scripts/app.js"
+import { fineness } from "./frame_strip.js"
+import { changeHeight } from "./node_widgets.js"
+
+/** What to call for each node that is in a graph. */
+const watching = new Map()
+
+function refreshAll() {
+  for (const refresh of watching.values()) refresh()
+}
+
+api.addEventListener("graphChanged", refreshAll)
+
+/** What all timelines were last drawn for: zoom and colours. */
+let drawn = null
+
+app.registerExtension({
+  name: "SEINE.Timelines",
+  setup() {
+    // The one call that both the classic canvas and Vue's nodes have for each change of zoom or palette.
+    after(app.canvas, "onDrawForeground", () => {
+      const now = `${fineness()} ${globalThis.LiteGraph.WIDGET_TEXT_COLOR}`
+      if (drawn === now) return
+      drawn = now
+      requestAnimationFrame(refreshAll) // a palette's styles come after its canvas
+    })
+  }
+})
+
+/**
+ * @param {Object} node
+ * @param {() => void} look called now and after each change; the node's height follows, but not while a saved one is
+ *   loaded with its own
+ */
+export function watch(node, look) {
+  const refresh = () => (app.configuringGraph ? look() : changeHeight(node, look))
+  refresh()
+  for (const widget of node.widgets) after(widget, "callback", refresh)
+  after(node, "onConfigure", look)
+  after(node, "onAfterGraphConfigured", look) // now nodes further up have their values too
+  after(node, "onConnectionsChange", refresh)
+  after(node, "onAdded", () => watching.set(node, refresh))
+  after(node, "onRemoved", () => watching.delete(node))
+}
+
+function after(owner, name, then) {
+  const before = owner[name]
+  owner[name] = function (...given) {
+    const result = before?.apply(this, given)
+    then()
+    return result
+  }
+}
