@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -28,13 +29,18 @@ from comfyui_seine.benchmarks.vae_in_host import LAYERS
 from comfyui_seine.comfy_adapter import control, unet
 from comfyui_seine.comfy_adapter.keyframes import FRAMES, LATENT_SCALE, MASK, MASKED_LATENTS
 from comfyui_seine.comfy_adapter.model import SeineModel, SeineModelConfig
+from comfyui_seine.comfy_adapter.quantised import operations_for
 from comfyui_seine.seine_model import normalisation
 from comfyui_seine.seine_model.config import SeineConfig
+from comfyui_seine.seine_model.quantised import FORMAT_KEY, STORED, Scale
+from comfyui_seine.seine_model.quantising import is_rounded, scale_of
+from comfyui_seine.seine_model.stored import ROUNDED
+from comfyui_seine.seine_model.unet import SeineUNet3D
 from comfyui_seine.tools.hosting.attention_kernels import refusals
 from comfyui_seine.tools.hosting.device_watch import DeviceWatch
 from comfyui_seine.tools.hosting.posing_device import CARD, host_with_card
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8_e4m3fn": torch.float8_e4m3fn}
 TOKENS, WINDOW = 77, 16
@@ -66,6 +72,8 @@ CASES = [
     Case("512x320, bf16", dtype="bf16"),
     Case("512x320, fp8", dtype="fp8_e4m3fn"),
     Case("512x320, fp8, --fast fp8_matrix_mult", dtype="fp8_e4m3fn", extra="fp8 products"),
+    Case("512x320, fp8_scaled (file)", dtype="fp8_scaled"),
+    Case("512x320, int8 (file)", dtype="int8"),
     Case("512x320, fp32", dtype="fp32"),
     Case("512x320, 1 frame", frames=1),
     Case("512x320, 32 frames", frames=32),
@@ -99,13 +107,41 @@ def _patcher(dtype: str, fp8_products: bool) -> Any:
         with host_with_card(comfy.model_management, capability=(8, 9), fast=fast):
             return _patcher.__wrapped__(dtype, False)
     management = comfy.model_management
-    config = SeineModelConfig(SeineConfig())
-    config.set_inference_dtype(DTYPES[dtype], management.unet_manual_cast(DTYPES[dtype], CARD))
+    layout = SeineConfig()
+    config, weights = SeineModelConfig(layout), {}
+    if dtype in ROUNDED:
+        scales, weights = _eight_bits(layout, ROUNDED[dtype])
+        config.custom_operations = operations_for(scales, torch.float16, CARD)
+        config.set_inference_dtype(torch.float16, torch.float16)
+    else:
+        config.set_inference_dtype(DTYPES[dtype], management.unet_manual_cast(DTYPES[dtype], CARD))
     model = SeineModel(config, device=CARD)
+    if weights:
+        model.load_model_weights(weights, "")
     model.model_sampling.to(CARD)
     patcher = comfy.model_patcher.ModelPatcher(model, load_device=CARD, offload_device=CARD)
     control.prepare_controls(patcher)
     return patcher
+
+
+def _eight_bits(config: SeineConfig, kind: str) -> tuple[dict[str, Scale], dict[str, Tensor]]:
+    """Scales of the weights that a file in eight bits holds in them, and all that is in the file, on the card."""
+    scales, weights = {}, {}
+    for key, like in SeineUNet3D(config, device="meta").state_dict().items():
+        value = torch.empty(like.shape, dtype=torch.float16, device=CARD)
+        if is_rounded(key, value):
+            scales[key], value = scale_of(value, kind), value.to(STORED[kind])
+            layer = key.removesuffix(".weight")
+            weights |= scales[key].tensors(layer) | {f"{layer}.{FORMAT_KEY}": _text(scales[key])}
+        weights[key] = value
+    return scales, weights
+
+
+def _text(scale: Scale) -> SimpleNamespace:
+    """The bytes that name a layer's format, which have to be values."""
+    with unset_fake_temporarily():
+        text = bytes(scale.tensors("")[f".{FORMAT_KEY}"].tolist())
+    return SimpleNamespace(numpy=lambda: memoryview(text), tolist=lambda: list(text))
 
 
 def _row(case: Case, fault: Callable | None = None) -> dict[str, Any]:
