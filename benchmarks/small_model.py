@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.demo import sees_gpu
 from tools.hosting import environment, hosts
 from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
@@ -54,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=TABLES, nargs="+", help="some of the tables only")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
+    parser.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto: a GPU where torch sees one")
     parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     arguments = parser.parse_args()
     if not arguments.model.is_file():
@@ -177,6 +179,7 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
             "frames": world.FRAMES,
         },
         timeout=24 * 3600,
+        cpu=arguments.device == "cpu" or not sees_gpu(host, host.prepare()),
     )
     results, clips, compared = [], {}, {}
     for run, took in zip(runs, seconds, strict=True):
