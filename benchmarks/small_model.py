@@ -162,12 +162,13 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
     pictures = folder / "pictures.safetensors"
     ends = {name: _stack([clip[index] for clip in truth]) for name, index in (("first", 0), ("last", -1))}
     save_file({name: images.permute(0, 2, 3, 1).contiguous() for name, images in ends.items()}, pictures)
-    models = [arguments.model.resolve(), *broken_models(arguments.model, folder)]
-    for name in FILE_FORMATS:
+    runs = runs_of(arguments, folder)
+    models, wanted = [arguments.model.resolve()], {run["table"] for run in runs}
+    models += broken_models(arguments.model, folder) if "broken" in wanted else []
+    for name in FILE_FORMATS if "precision" in wanted else ():
         models.append(folder / f"{name}.safetensors")
         convert(arguments.model, models[-1], name)
     prepare_base(folder / "base", {"seine": models})
-    runs = runs_of(arguments, folder)
     seconds = run_in_host(
         host,
         folder / "base",
