@@ -61,7 +61,7 @@ def make(
     (mask,) = SEINEMaskBuilder.execute(MODES[run["task"]], 1, "", frames, width, height).args
     positive, negative = (stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene["caption"], ""))
     positive, negative, latent = SEINEImageToVideo.execute(
-        positive, negative, vae, mask, width, height, "stretch", 1, keyframes
+        positive, negative, vae, width, height, "stretch", 1, mask=mask, keyframes=keyframes
     ).args
     if run.get("inverted"):
         positive, negative = ([[e, o | {MASK: 1 - o[MASK]}] for e, o in cond] for cond in (positive, negative))

@@ -10,24 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from unittest import mock
 
 import comfy.context_windows
 import comfy.controlnet
 import comfy.model_management
-import comfy.model_patcher
 import comfy.ops
 import comfy.sampler_helpers
 import comfy.samplers
 import torch
-from comfy.cli_args import PerformanceFeature
 from comfy.ldm.models.autoencoder import AutoencoderKL
+from comfyui_seine.benchmarks.made_up_in_host import FULL, patcher_of
 from comfyui_seine.benchmarks.vae_in_host import LAYERS
-from comfyui_seine.comfy_adapter import control, unet
+from comfyui_seine.comfy_adapter import unet
 from comfyui_seine.comfy_adapter.keyframes import FRAMES, LATENT_SCALE, MASK, MASKED_LATENTS
-from comfyui_seine.comfy_adapter.model import SeineModel, SeineModelConfig
 from comfyui_seine.seine_model import normalisation
 from comfyui_seine.seine_model.config import SeineConfig
 from comfyui_seine.tools.hosting.attention_kernels import refusals
@@ -36,7 +33,6 @@ from comfyui_seine.tools.hosting.posing_device import CARD, host_with_card
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8_e4m3fn": torch.float8_e4m3fn}
 TOKENS, WINDOW = 77, 16
 
 
@@ -66,6 +62,8 @@ CASES = [
     Case("512x320, bf16", dtype="bf16"),
     Case("512x320, fp8", dtype="fp8_e4m3fn"),
     Case("512x320, fp8, --fast fp8_matrix_mult", dtype="fp8_e4m3fn", extra="fp8 products"),
+    Case("512x320, fp8_scaled (file)", dtype="fp8_scaled"),
+    Case("512x320, int8 (file)", dtype="int8"),
     Case("512x320, fp32", dtype="fp32"),
     Case("512x320, 1 frame", frames=1),
     Case("512x320, 32 frames", frames=32),
@@ -85,51 +83,33 @@ def main(names: list[str] | None = None, faults: list[str] | None = None) -> dic
         FakeTensorMode(),
         mock.patch.object(torch, "equal", lambda *tensors: False),  # no values to compare
     ):
-        _patcher.cache_clear()
-        rows = [_row(case) for case in CASES if names is None or case.name in names]
-        planted = {fault: _row(CASES[0], FAULTS[fault]) for fault in faults or ()}
+        patcher_of.cache_clear()
+        rows = [row_of(case) for case in CASES if names is None or case.name in names]
+        planted = {fault: row_of(CASES[0], FAULTS[fault]) for fault in faults or ()}
         return {"cases": rows, "decoding": [_decoding(frames) for frames in (1, 8)], "planted": planted}
 
 
-@cache
-def _patcher(dtype: str, fp8_products: bool) -> Any:
-    """The full-size model on the card, as the loaders make it."""
-    if fp8_products:
-        fast = {PerformanceFeature.Fp8MatrixMultiplication}
-        with host_with_card(comfy.model_management, capability=(8, 9), fast=fast):
-            return _patcher.__wrapped__(dtype, False)
-    management = comfy.model_management
-    config = SeineModelConfig(SeineConfig())
-    config.set_inference_dtype(DTYPES[dtype], management.unet_manual_cast(DTYPES[dtype], CARD))
-    model = SeineModel(config, device=CARD)
-    model.model_sampling.to(CARD)
-    patcher = comfy.model_patcher.ModelPatcher(model, load_device=CARD, offload_device=CARD)
-    control.prepare_controls(patcher)
-    return patcher
-
-
-def _row(case: Case, fault: Callable | None = None) -> dict[str, Any]:
-    fp8_products = case.extra == "fp8 products"
-    patcher = _patcher(case.dtype, fp8_products)
-    model, rows = patcher.model, case.frames * case.clips
-    size = (case.height // LATENT_SCALE, case.width // LATENT_SCALE)
-    watch = DeviceWatch(dtype=model.get_dtype_inference())
+def row_of(
+    case: Case, fault: Callable | None = None, device: torch.device = CARD, layout: SeineConfig = FULL
+) -> dict[str, Any]:
+    """What is counted of a case, on a card or on one there is none of; with a fault, planted."""
+    patcher = patcher_of(case.dtype, case.extra == "fp8 products", device, layout)
+    model = patcher.model
+    watch = DeviceWatch(device.type, model.get_dtype_inference())
     watch.hold(list(model.parameters()), list(model.buffers()))
-    weights, refused, products, error, out = watch.held, Counter(), Counter(), "", None
+    weights, refused, products, error, right = watch.held, Counter(), Counter(), "", False
     patcher.pre_run()
     try:
         choices = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
         norms = mock.patch.multiple(normalisation, **choices) if case.extra == "norms" else nullcontext()
         with norms, watch, _watched(model.diffusion_model, watch), _attention(refused), _products(products):
-            x, sigma = torch.empty(rows, 4, *size, device=CARD), torch.empty(rows, device=CARD)
-            conds, options = _with(case, patcher, x)
-            if fault is not None:
-                _add_patch(options, "output_block_patch", fault)
-            out = comfy.samplers.calc_cond_batch(model, conds, x, sigma, options)[0]
+            x, out = step(case, patcher, fault)
+            right = (out.shape, out.dtype, out.device) == (x.shape, x.dtype, x.device)
+            del x, out
     except Exception as problem:  # noqa: BLE001 - whatever it is, the row says it
         error = f"{type(problem).__name__}: {problem}".splitlines()[0]
+    rows, size = _shape(case)
     batch = [(1 + case.guided) * (WINDOW if case.extra == "windows" else rows), 4, *size]
-    right = out is not None and (out.shape, out.dtype, out.device) == (x.shape, x.dtype, x.device)
     return {
         "name": case.name,
         "placed": right and not watch.strays,
@@ -141,6 +121,21 @@ def _row(case: Case, fault: Callable | None = None) -> dict[str, Any]:
         "products": products,
         **_noted(watch),
     }
+
+
+def step(case: Case, patcher: Any, fault: Callable | None = None) -> tuple[Tensor, Tensor]:
+    """A step's latents, and the prediction for the first prompt."""
+    (rows, size), device = _shape(case), patcher.load_device
+    x, sigma = torch.zeros(rows, 4, *size, device=device), torch.ones(rows, device=device)
+    conds, options = _with(case, patcher, x)
+    if fault is not None:
+        _add_patch(options, "output_block_patch", fault)
+    return x, comfy.samplers.calc_cond_batch(patcher.model, conds, x, sigma, options)[0]
+
+
+def _shape(case: Case) -> tuple[int, tuple[int, int]]:
+    """Rows of a step's latents, and their height and width."""
+    return case.frames * case.clips, (case.height // LATENT_SCALE, case.width // LATENT_SCALE)
 
 
 def _noted(watch: DeviceWatch) -> dict[str, Any]:

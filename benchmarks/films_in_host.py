@@ -6,6 +6,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ import nodes as stock
 WINDOW, OVERLAP = 16, 3
 
 
-def main(task: str, model: str, **arguments: Any) -> Any:
+def main(task: str, model: str, weight_dtype: str = "default", **arguments: Any) -> Any:
     files.register_folder()
-    loaded = SEINECheckpointLoader.execute(model, "bundled", "default").args
+    loaded = SEINECheckpointLoader.execute(model, "bundled", weight_dtype).args
     return {"films": films, "story": story, "memory": memory}[task](loaded, **arguments)
 
 
@@ -40,29 +41,35 @@ def films(
     loop: int,
     steps: int,
     cfg: float,
+    kinds: Sequence[str] = ("latent", "image", "loop"),
 ) -> None:
     """Each scene's clip continued `extensions` times, by latents and by images, and closed by `loop` frames.
 
-    The frames go to `target`, [scenes, frames, H, W, 3] of each kind.
+    The frames go to `target`, [scenes, frames, H, W, 3] of each of `kinds`.
     """
     model, clip, vae = loaded
-    made: dict[str, list[Tensor]] = {"latent": [], "image": [], "loop": []}
+    made: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
     for scene, picture in zip(scenes, load_file(pictures)["first"], strict=True):
         prompts = [stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene["caption"], "")]
         make = partial(_made, model, vae, prompts, steps, cfg)
         first = clip_latents(vae, None, picture[None], "latent", "images")
         start = torch.cat((first, make("after", first, WINDOW - 1, 1, scene["seed"])))
-        latents, images = start, decode_frames(vae, start, WINDOW)
-        for number in range(1, extensions + 1):
-            seed = scene["seed"] + 1000 * number
-            latents = torch.cat((latents, make("after", latents, WINDOW - OVERLAP, OVERLAP, seed)))
-            again = clip_latents(vae, None, images[-OVERLAP:], "latent", "images")
-            new = decode_frames(vae, make("after", again, WINDOW - OVERLAP, OVERLAP, seed), WINDOW)
-            images = torch.cat((images, new))
-        closed = torch.cat((start, make("loop", start, loop, OVERLAP, scene["seed"])))
-        made["latent"].append(decode_frames(vae, latents, WINDOW).half())
-        made["image"].append(images.half())
-        made["loop"].append(decode_frames(vae, closed, WINDOW).half())
+        seeds = [scene["seed"] + 1000 * number for number in range(1, extensions + 1)]
+        if "latent" in kinds:
+            film = start
+            for seed in seeds:
+                film = torch.cat((film, make("after", film, WINDOW - OVERLAP, OVERLAP, seed)))
+            made["latent"].append(decode_frames(vae, film, WINDOW).half())
+        if "image" in kinds:
+            images = decode_frames(vae, start, WINDOW)
+            for seed in seeds:
+                again = clip_latents(vae, None, images[-OVERLAP:], "latent", "images")
+                new = decode_frames(vae, make("after", again, WINDOW - OVERLAP, OVERLAP, seed), WINDOW)
+                images = torch.cat((images, new))
+            made["image"].append(images.half())
+        if "loop" in kinds:
+            closed = torch.cat((start, make("loop", start, loop, OVERLAP, scene["seed"])))
+            made["loop"].append(decode_frames(vae, closed, WINDOW).half())
         print(scene["caption"], flush=True)
     save_file({name: torch.stack(clips) for name, clips in made.items()}, target)
 

@@ -1,8 +1,8 @@
 """Long films with the small model: seams, drift, keyframes and memory: `python benchmarks/long_video.py`.
 
 Continues clips of held-out scenes many times, once from latents and once from images (which pass through the VAE each
-time), tells a story of four pictures, and makes films of growing length to see what memory they take. Prints the tables
-of docs/long_video.md.
+time), tells a story of four pictures, continues clips with weights in every number format, and makes films of growing
+length to see what memory they take. Prints the tables of docs/long_video.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.demo import sees_gpu
 from tools.hosting import environment, hosts
 from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
@@ -27,7 +28,9 @@ FIRST, NEW, LOOP = 16, 13, 10
 """Frames of the first clip, of each extension, and of what closes the clip to a loop."""
 SHOTS, SHOT, TRANSITION = 4, 16, 14
 """Of the story: how many shots, and frames of each segment."""
-PARTS = ("films", "story", "memory")
+FORMATS = ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2", "int8", "fp8_scaled")
+"""Of weights; the last two are those of files by the converter."""
+PARTS = ("films", "story", "formats", "memory")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -38,9 +41,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=25, help="sampling steps (default 25)")
     parser.add_argument("--cfg", type=float, default=SMALL_CFG, help=f"guidance (default {SMALL_CFG:g})")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="some of the parts (default: all)")
+    parser.add_argument("--formats", choices=FORMATS, nargs="+", default=FORMATS, help="some number formats only")
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="frames of the films of the last part")
     parser.add_argument("--plot", type=Path, help="also draw the drift, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
+    parser.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto: a GPU where torch sees one")
     parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     return parser.parse_args()
 
@@ -51,47 +56,60 @@ def main() -> int:
     if code is not None:
         return code
     host = hosts.find(arguments.host)
-    measures = {"films": measure_films, "story": measure_story, "memory": measure_memory}
-    numbers = {name: measures[name](arguments, host) for name in PARTS if name in arguments.only}
+    measure = {"films": measure_films, "story": measure_story, "formats": measure_formats, "memory": measure_memory}
+    numbers = {name: measure[name](arguments, host) for name in PARTS if name in arguments.only}
     if arguments.json:
         arguments.json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
     return 0
 
 
-def in_host(arguments: argparse.Namespace, host: hosts.Host, folder: Path, **keywords: Any) -> Any:
+def in_host(
+    arguments: argparse.Namespace, host: hosts.Host, folder: Path, model: Path | None = None, **keywords: Any
+) -> Any:
     from tools.hosting.server import prepare_base, run_in_host
 
-    prepare_base(folder / "base", {"seine": [arguments.model.resolve()]})
+    model = model or arguments.model.resolve()
+    prepare_base(folder / "base", {"seine": [model]})
     script = Path(__file__).with_name("films_in_host.py")
-    return run_in_host(host, folder / "base", script, {"model": arguments.model.name, **keywords}, timeout=24 * 3600)
+    cpu = arguments.device == "cpu" or not sees_gpu(host, host.prepare())
+    return run_in_host(host, folder / "base", script, {"model": model.name, **keywords}, timeout=24 * 3600, cpu=cpu)
+
+
+def make_films(arguments: argparse.Namespace, host: hosts.Host, folder: Path, **settings: Any) -> dict[str, Any]:
+    """Films of the held-out scenes, ``[scenes, frames, H, W, 3]`` of each kind."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from tools.training.small_model import world
+    from tools.training.small_model.recipe import HELD_OUT
+
+    scenes = [world.scene(HELD_OUT + index, MOTIONS) for index in range(arguments.scenes)]
+    first = torch.stack([world.render(scene, frames=1)[0].permute(1, 2, 0) for scene in scenes])
+    save_file({"first": first.contiguous()}, folder / "pictures.safetensors")
+    in_host(
+        arguments,
+        host,
+        folder,
+        task="films",
+        loop=LOOP,
+        scenes=[{"caption": scene.caption, "seed": index} for index, scene in enumerate(scenes)],
+        pictures=str(folder / "pictures.safetensors"),
+        target=str(folder / "films.safetensors"),
+        extensions=arguments.extensions,
+        steps=arguments.steps,
+        cfg=arguments.cfg,
+        **settings,
+    )
+    return {name: frames.float() for name, frames in load_file(folder / "films.safetensors").items()}
 
 
 def measure_films(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, Any]:
     import torch
-    from safetensors.torch import load_file, save_file
 
-    from tools.training.small_model import measures, world
-    from tools.training.small_model.recipe import HELD_OUT
+    from tools.training.small_model import measures
 
-    scenes = [world.scene(HELD_OUT + index, MOTIONS) for index in range(arguments.scenes)]
-    with tempfile.TemporaryDirectory(prefix="seine-films-") as name:
-        folder = Path(name)
-        first = torch.stack([world.render(scene, frames=1)[0].permute(1, 2, 0) for scene in scenes])
-        save_file({"first": first.contiguous()}, folder / "pictures.safetensors")
-        in_host(
-            arguments,
-            host,
-            folder,
-            task="films",
-            loop=LOOP,
-            scenes=[{"caption": scene.caption, "seed": index} for index, scene in enumerate(scenes)],
-            pictures=str(folder / "pictures.safetensors"),
-            target=str(folder / "films.safetensors"),
-            extensions=arguments.extensions,
-            steps=arguments.steps,
-            cfg=arguments.cfg,
-        )
-        films = {name: frames.float() for name, frames in load_file(folder / "films.safetensors").items()}
+    with tempfile.TemporaryDirectory(prefix="seine-films-") as folder:
+        films = make_films(arguments, host, Path(folder))
     seams = [FIRST + NEW * number for number in range(arguments.extensions)]
     result: dict[str, Any] = {"frames": films["latent"].shape[1]}
     print(f"\n### {result['frames']} frames, {arguments.extensions} extensions, {arguments.scenes} scenes\n")
@@ -155,6 +173,47 @@ def measure_story(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, 
         rows.append([measures.psnr(made["film"][frame], picture), measures.psnr(made["pictures"][index], picture)])
         print(f"| {index + 1} | {frame} | {rows[-1][0]:.1f} | {rows[-1][1]:.1f} |")
     return {"frames": len(made["film"]), "keyframes": rows}
+
+
+def measure_formats(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, dict[str, float]]:
+    """Seams, drift and loops with the same weights in each number format, and how far from fp32 the films are."""
+    import torch
+
+    from seine_model.conversion import convert
+    from tools.training.small_model import measures
+
+    seams = [FIRST + NEW * number for number in range(arguments.extensions)]
+    print(
+        f"\n### Number formats: {arguments.extensions} extensions, {arguments.scenes} scenes, {arguments.steps} steps\n"
+    )
+    print("| weights | seams | colour drift at the end | loop | first clip against fp32 | last frames against fp32 |")
+    print("| --- " * 6 + "|", flush=True)
+    result: dict[str, dict[str, float]] = {}
+    exact: dict[str, Any] = {}
+    for name in arguments.formats:
+        with tempfile.TemporaryDirectory(prefix="seine-formats-") as temporary:
+            folder, settings = Path(temporary), {"kinds": ["latent", "loop"]}
+            if name in ("int8", "fp8_scaled"):
+                settings["model"] = folder / f"{name}.safetensors"
+                convert(arguments.model, settings["model"], name)
+            else:
+                settings["weight_dtype"] = name
+            films = make_films(arguments, host, folder, **settings)
+        film, closed = films["latent"], films["loop"]
+        row = {
+            "seams": measures.seam_ratio(film, seams),
+            "drift": float(measures.colour_drift(film, FIRST)[-FIRST:].mean()),
+            "loop": measures.seam_ratio(torch.cat((closed, closed[:, :1]), 1), [closed.shape[1]]),
+        }
+        exact = exact or films
+        if exact is not films:
+            row["first"] = measures.psnr(film[:, :FIRST], exact["latent"][:, :FIRST])
+            row["last"] = measures.psnr(film[:, -FIRST:], exact["latent"][:, -FIRST:])
+        result[name] = {key: float(value) for key, value in row.items()}
+        cells = [f"{row[key]:.2f}" for key in ("seams", "drift", "loop")]
+        cells += [f"{row[key]:.1f} dB" if key in row else "–" for key in ("first", "last")]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    return result
 
 
 def draw(result: dict[str, Any], seams: list[int], file: Path) -> None:

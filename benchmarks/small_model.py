@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.demo import sees_gpu
 from tools.hosting import environment, hosts
 from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
@@ -54,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=TABLES, nargs="+", help="some of the tables only")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
+    parser.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto: a GPU where torch sees one")
     parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     arguments = parser.parse_args()
     if not arguments.model.is_file():
@@ -160,12 +162,13 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
     pictures = folder / "pictures.safetensors"
     ends = {name: _stack([clip[index] for clip in truth]) for name, index in (("first", 0), ("last", -1))}
     save_file({name: images.permute(0, 2, 3, 1).contiguous() for name, images in ends.items()}, pictures)
-    models = [arguments.model.resolve(), *broken_models(arguments.model, folder)]
-    for name in FILE_FORMATS:
+    runs = runs_of(arguments, folder)
+    models, wanted = [arguments.model.resolve()], {run["table"] for run in runs}
+    models += broken_models(arguments.model, folder) if "broken" in wanted else []
+    for name in FILE_FORMATS if "precision" in wanted else ():
         models.append(folder / f"{name}.safetensors")
         convert(arguments.model, models[-1], name)
     prepare_base(folder / "base", {"seine": models})
-    runs = runs_of(arguments, folder)
     seconds = run_in_host(
         host,
         folder / "base",
@@ -177,6 +180,7 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
             "frames": world.FRAMES,
         },
         timeout=24 * 3600,
+        cpu=arguments.device == "cpu" or not sees_gpu(host, host.prepare()),
     )
     results, clips, compared = [], {}, {}
     for run, took in zip(runs, seconds, strict=True):

@@ -14,7 +14,6 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models_base
-import comfy.utils  # allows the few harmless classes that training frameworks leave in Stable Diffusion's .ckpt
 import torch
 from torch import Tensor
 
@@ -47,6 +46,7 @@ from .loras import prepare_loras
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
 from .quantised import operations_for
+from .reading import read_file
 from .run_checks import prepare_run_checks
 
 WEIGHT_DTYPES = {
@@ -92,7 +92,7 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
     file = _read_model_file(path)
     source, width = base or path, file.config.cross_attention_dim
     try:
-        parts = (file.state_dict, file.metadata) if base is None else read_base(base)
+        parts = (file.state_dict, file.metadata) if base is None else read_base(base, read_file)
         text_encoder, heads = _text_encoder(*parts, source.name, width)
         vae = _vae(_vae_weights(parts[0], source.name), source.name)
     except CheckpointError as error:
@@ -105,11 +105,11 @@ def load_bundle(path: Path, base: Path | None, weight_dtype: torch.dtype | None 
 
 
 def _load_clip_patcher(source: Path, width: int, disable_dynamic: bool = False) -> Any:
-    return _clip(*_text_encoder(*read_base(source), source.name, width), disable_dynamic).patcher
+    return _clip(*_text_encoder(*read_base(source, read_file), source.name, width), disable_dynamic).patcher
 
 
 def _load_vae_patcher(source: Path, disable_dynamic: bool = False) -> Any:
-    return _vae(_vae_weights(read_base(source)[0], source.name), source.name).patcher
+    return _vae(_vae_weights(read_base(source, read_file)[0], source.name), source.name).patcher
 
 
 def _text_encoder(
@@ -130,7 +130,7 @@ def _vae_weights(parts: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 def _read_model_file(path: Path) -> SeineFile:
     try:
-        state_dict, metadata = read_checkpoint(path)
+        state_dict, metadata = read_checkpoint(path, read_file)
         config = infer_config(state_dict, metadata)
         weights, scales = checked_weights(state_dict, config)
         gray_latent_of(metadata), latent_rgb_of(metadata)

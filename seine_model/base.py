@@ -13,14 +13,14 @@ from .checkpoint import TEXT_ENCODER_PREFIX, VAE_PREFIX, strip_prefix
 from .facts import TEXT_ENCODER_HEADS_KEY
 from .file_kinds import CheckpointError
 from .quantised import plain_weights
-from .reading import FLOATS, listed, read_checkpoint, shape_problems
+from .reading import FLOATS, Reader, listed, map_file, read_checkpoint, shape_problems
 
 TEXT_MODEL_PREFIX = TEXT_ENCODER_PREFIX + "transformer."
 _SD1_SCALING_FACTOR = 0.18215
 _LATENT_CHANNELS = 4
 
 
-def read_base(base: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_base(base: str | Path, read: Reader = map_file) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of an SD 1.x single file, or text encoder and VAE of a diffusers folder under the same prefixes.
 
     The second value is what the base says of itself (see `facts`). Raises CheckpointError where a part is missing or
@@ -31,8 +31,8 @@ def read_base(base: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if not base.exists():
             raise CheckpointError(f"base {base}: there is no such file or folder: choose another")
         if not base.is_dir():
-            return read_checkpoint(base)
-        return _read_folder(base)
+            return read_checkpoint(base, read)
+        return _read_folder(base, read)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise CheckpointError(f"base {base} cannot be read: {reason}. Check its permissions.") from error
@@ -40,14 +40,14 @@ def read_base(base: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise error if str(error).startswith("base ") else CheckpointError(f"base: {error}") from error
 
 
-def _read_folder(base: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_folder(base: Path, read: Reader) -> tuple[dict[str, Tensor], dict[str, str]]:
     if (base / "text_encoder_2").exists():
         raise CheckpointError(_not_sd1(f"base {base.name}", "the text encoders and VAE of SDXL or SD 3"))
     parts = {}
     for folder, *stems in (("text_encoder", "model", "pytorch_model"), ("vae", "diffusion_pytorch_model")):
         file = _weights_file(base / folder, *stems)
         try:
-            parts[folder], _ = read_checkpoint(file)
+            parts[folder], _ = read_checkpoint(file, read)
         except CheckpointError as error:
             raise CheckpointError(f"base {base.name}, {folder}/: {error}") from error
     low, high = _SD1_SCALING_FACTOR - 1e-4, _SD1_SCALING_FACTOR + 1e-4

@@ -130,13 +130,16 @@ def _check_safetensors(path: Path, file: BinaryIO, size: int) -> None:
         raise _too_much(path, f"its table of contents alone is {length / 1e6:.0f} MB")
     try:
         header = json.loads(file.read(length))
-        count = len(header)
-    except (ValueError, TypeError, RecursionError) as error:
+        metadata = header.get("__metadata__") or {}
+        texts = all(isinstance(value, str) for value in metadata.values())
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path.name} is not a readable .safetensors file (its table of contents is no JSON). {DAMAGED}"
         ) from error
-    if count > MOST_TENSORS:
-        raise _too_much(path, f"it lists {count} tensors")
+    if not texts:
+        raise CheckpointError(f"{path.name} is not a readable .safetensors file (its metadata is no text). {DAMAGED}")
+    if len(header) > MOST_TENSORS:
+        raise _too_much(path, f"it lists {len(header)} tensors")
 
 
 def _check_zip(path: Path, file: BinaryIO, size: int) -> list[str]:

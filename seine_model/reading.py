@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +28,38 @@ FLOATS = (
 LARGEST_WEIGHT = 1e8
 """Trained weights are below 100; larger ones than this overflow float32 where two layers meet."""
 
+Reader = Callable[[Path], tuple[Any, Mapping[str, str] | None]]
+"""Takes a file that was found to be what its name says, gives its content and its metadata, and may raise anything."""
+
 _EXOTIC = ("sparse", "qtensor", "nested", "meta_tensor", "wrapper_subclass", "cpp_extension")
 """In names of what makes tensors without values of their own; damaged, some of these crash PyTorch."""
 
 
-def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a file (memory-mapped where the format allows) and what it says of its model (see `facts`).
+def _map_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(path, framework="pt", device="cpu") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
-    Pickles are read with weights-only unpickling; an ``ema`` or ``state_dict`` entry is unwrapped. Raises
-    CheckpointError for a file that is missing, of another kind, truncated or holds anything but tensors.
+
+def map_file(path: Path) -> tuple[Any, dict[str, str]]:
+    """What a file holds, mapped into memory, and its metadata: a `Reader`."""
+    if path.suffix.lower() in SAFETENSORS_SUFFIXES:
+        return _map_safetensors(path)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True), {}
+
+
+def read_checkpoint(path: str | Path, read: Reader = map_file) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a file, as `read` gives them, and what the file says of its model (see `facts`).
+
+    What the file is, is looked at first, so that nothing in a pickle runs; an ``ema`` or ``state_dict`` entry is
+    unwrapped. Raises CheckpointError for a file that is missing, of another kind, truncated or holds anything but
+    tensors.
     """
     path = Path(path)
     names = refuse_other_files(path)
     if path.suffix.lower() in SAFETENSORS_SUFFIXES:
-        tensors, metadata = read_safetensors(path)
+        tensors, metadata = read_safetensors(path, read)
     else:
-        tensors, metadata = _table_of_tensors(_read_pickle(path, names), path), {}
+        tensors, metadata = _table_of_tensors(_read_pickle(path, names, read), path), {}
     try:
         tensors, facts = take_facts(in_todays_names(tensors, metadata))
     except CheckpointError as error:
@@ -51,18 +67,18 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     return tensors, facts_beside(path) | facts | metadata
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path, read: Reader = _map_safetensors) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the metadata of a .safetensors file, whatever its name. Raises CheckpointError."""
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        tensors, metadata = read(path)
+        return dict(tensors), dict(metadata or {})
     except Exception as error:  # SafetensorError, and whatever PyTorch raises for a dtype it has not
         raise CheckpointError(
             f"{path.name} is not a readable .safetensors file ({_first_line(error)}). {DAMAGED}"
         ) from error
 
 
-def _read_pickle(path: Path, names: list[str]) -> Any:
+def _read_pickle(path: Path, names: list[str], read: Reader) -> Any:
     exotic = [name for name in names if any(word in name for word in _EXOTIC)]
     if exotic:
         raise CheckpointError(
@@ -71,7 +87,7 @@ def _read_pickle(path: Path, names: list[str]) -> Any:
         )
     try:
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return read(path)[0]
         except RuntimeError as error:
             if "mmap" not in str(error):  # only torch's zip format can be mapped
                 raise

@@ -10,6 +10,7 @@ CHOSEN = [
     "512x512",
     "512x320, one prompt",
     "512x320, fp8, --fast fp8_matrix_mult",
+    "512x320, int8 (file)",
     "520x264, 33 frames, bf16",
     "512x320, 24 frames in windows of 16",
     "512x320, two clips with keyframes",
@@ -67,6 +68,13 @@ def test_every_product_is_in_fp8_where_the_host_was_told_to(cases):
     layers = 16 * 14 + 22 + 2  # of each transformer, each resnet's timestep, and the time embedding
     products = cases["512x320, fp8, --fast fp8_matrix_mult"]["products"]
     assert list(products) == ["fp8"] and products["fp8"] >= layers
+
+
+def test_weights_in_eight_bits_are_held_in_them(cases):
+    """Of a file in int8 no more than one layer at a time is in more bits; the rest of a step is as of fp8 without."""
+    whole, plain = (cases[name] for name in ("512x320, int8 (file)", CHOSEN[2]))
+    assert whole["weights"] == pytest.approx(0.913e9, rel=0.01)
+    assert whole["peak"] - whole["weights"] < 1.02 * (plain["peak"] - plain["weights"])
 
 
 def test_the_budgets_hold(cases):

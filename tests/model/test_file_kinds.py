@@ -246,3 +246,31 @@ def test_a_name_as_long_as_a_book(tmp_path):
     with pytest.raises(CheckpointError, match=r"long\.pt "):
         read_checkpoint(tmp_path / "long.pt")
     assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize("said", [{"seine_config": 3}, {"note": None}, ["a", "b"], "text"])
+def test_metadata_that_are_no_text(tmp_path, said):
+    """Refused before a reader sees them: not every reader looks at them."""
+    content = json.dumps({"__metadata__": said}).encode()
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(struct.pack("<Q", len(content)) + content)
+    with pytest.raises(CheckpointError, match="is not a readable .safetensors file .its .* is no "):
+        read_checkpoint(path, read=lambda path: ({}, said))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
+def test_another_reader_sees_only_files_that_were_looked_at(tmp_path, name):
+    wanted, seen = {"a": torch.ones(2)}, []
+
+    def read(path):
+        seen.append(path.name)
+        return wanted, None
+
+    with pytest.raises(CheckpointError, match="Git-LFS pointer"):
+        (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
+        read_checkpoint(tmp_path / name, read)
+    assert seen == []
+    save_file({"b": torch.zeros(2)}, tmp_path / "weights.safetensors")
+    torch.save({"b": torch.zeros(2)}, tmp_path / "weights.pt")
+    tensors, facts = read_checkpoint(tmp_path / name, read)
+    assert (seen, list(tensors), facts) == ([name], ["a"], {})

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves
 
 from .attention_kernels import attend
@@ -80,6 +80,8 @@ class DeviceWatch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, packet = kwargs or {}, func.overloadpacket
+        if any(is_traceable_wrapper_subclass(leaf) for leaf in tree_leaves((args, kwargs))):
+            return NotImplemented  # made of other tensors, of which it will ask for what there is to see
         if packet is torch.ops.prim.device:
             return func(*args, **kwargs)
         given = _tensors((args, kwargs))
@@ -161,7 +163,14 @@ class _Attention(TorchFunctionMode):
 
 
 def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+    """All there are; of one that is made of others, those."""
+    found = []
+    for leaf in tree_leaves(values):
+        if is_traceable_wrapper_subclass(leaf):
+            found += _tensors([getattr(leaf, name) for name in leaf.__tensor_flatten__()[0]])
+        elif isinstance(leaf, Tensor):
+            found.append(leaf)
+    return found
 
 
 def _as_cudnn_gives(out: Tensor, x: Tensor, weight: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from unittest import mock
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
+from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 
@@ -64,6 +65,8 @@ class PosingDevice(TorchDispatchMode):
 
 
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    if any(is_traceable_wrapper_subclass(leaf) for leaf in tree_leaves((args, kwargs))):
+        return NotImplemented  # made of other tensors, which will come by themselves
     packet, given, posing = func.overloadpacket, [], {}
 
     def held(value: Tensor) -> Tensor:

@@ -187,7 +187,12 @@ class ComfyServer:
 
 
 def run_in_host(
-    host: Host, base: Path, script: Path, keywords: Mapping[str, Any] | None = None, timeout: float = 600
+    host: Host,
+    base: Path,
+    script: Path,
+    keywords: Mapping[str, Any] | None = None,
+    timeout: float = 600,
+    cpu: bool = True,
 ) -> Any:
     """Call `main(**keywords)` of a Python file in a fresh process of the host; return what it returns (JSON values).
 
@@ -201,7 +206,7 @@ def run_in_host(
         request = {
             "host_folder": str(host.folder),
             "base": str(base),
-            "arguments": host_arguments(base),
+            "arguments": host_arguments(base, cpu),
             "pack": str(REPOSITORY),
             "script": str(Path(script).resolve()),
             "keywords": dict(keywords or {}),
