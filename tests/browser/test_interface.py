@@ -6,11 +6,10 @@ import re
 import pytest
 
 from seine_model.masks import MODES, frame_mask, kept_frames
-from tests.published import comparable, write_models
+from tests.published import comparable
 from tools.authoring import build_locales, build_workflows
 from tools.hosting import browser
-from tools.hosting.model_files import INTERPOLATOR, SEINE
-from tools.hosting.server import ComfyServer
+from tools.hosting.model_files import SEINE
 from tools.hosting.workflow_graph import FOLDER, TITLES, interface_file
 
 TEMPLATES = sorted(build_workflows.workflows())
@@ -35,26 +34,6 @@ PLACE = """type => {
     app.canvas.centerOnNode(node)
     return app.canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] - 12])
 }"""
-
-
-@pytest.fixture(scope="module")
-def served(host, tmp_path_factory):
-    """A server, and what the workflows name."""
-    base = tmp_path_factory.mktemp("browser")
-    with ComfyServer(host, base) as server:
-        write_models(server.models)
-        (server.models / INTERPOLATOR.directory / INTERPOLATOR.name).touch()  # named, not used
-        browser.save_settings(server.client.address, browser.SETTINGS)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        with browser.browser() as started:
-            yield started
-    except LookupError as problem:
-        pytest.skip(str(problem))
 
 
 @pytest.fixture(scope="module")
