@@ -107,7 +107,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = host_of(item)
         if name:
             item.add_marker("host")
-        place = "server" if "server" in item.fixturenames else item.location[0]
+        place = next((shared for shared in ("server", "served") if shared in item.fixturenames), item.location[0])
         item.add_marker(pytest.mark.xdist_group(f"{place} {name or ''}".strip()))
         if name:
             item.user_properties.append(("host", name))

@@ -1,4 +1,4 @@
-"""One server and one browser for all tests of the interface."""
+"""One server and one browser for all tests of the interface in a ComfyUI."""
 
 import pytest
 
@@ -7,8 +7,11 @@ from tools.hosting import browser
 from tools.hosting.model_files import INTERPOLATOR
 from tools.hosting.server import ComfyServer
 
+EMPTY = "() => { app.graph.clear(); app.graph.id = crypto.randomUUID() }"
+"""Values of widgets are remembered by the graph's id."""
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="package")
 def served(host, tmp_path_factory):
     """A server, and what the workflows name."""
     base = tmp_path_factory.mktemp("browser")
@@ -19,10 +22,27 @@ def served(host, tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
     try:
         with browser.browser() as started:
             yield started
     except LookupError as problem:
         pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="package")
+def opened(served, chromium):
+    """The interface, ready, with the host's first workflow in it."""
+    opened = browser.open_interface(chromium, served.client.address)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(opened):
+    """The same with an empty graph."""
+    opened.keyboard.press("Escape")
+    opened.evaluate(EMPTY)
+    opened.wait_for_timeout(300)
+    return opened

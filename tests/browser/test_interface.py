@@ -36,23 +36,6 @@ PLACE = """type => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def opened(served, chromium):
-    """The interface, ready, with the host's first workflow in it."""
-    opened = browser.open_interface(chromium, served.client.address)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def page(opened):
-    """The same with an empty graph."""
-    opened.keyboard.press("Escape")
-    opened.evaluate("() => app.graph.clear()")
-    opened.wait_for_timeout(300)
-    return opened
-
-
 def types(page):
     return page.evaluate("() => app.graph._nodes.map(node => node.type)")
 
@@ -86,6 +69,23 @@ def test_template_opens_from_the_dialog(page, name):
     assert page.evaluate("() => app.graph._nodes.filter(node => node.has_errors).map(node => node.type)") == []
     assert page.get_by_role("dialog").count() == 0, "nothing is missing"
     browser.screenshot(page, f"template-{name}")
+
+
+def test_templates_are_sorted_by_their_numbers_and_found_by_the_packs_name(page):
+    page.evaluate("() => app.extensionManager.setting.set('Comfy.Templates.SortBy', 'alphabetical')")
+    page.get_by_role("button", name="Templates").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("comfyui-seine").first.click()
+    cards = dialog.get_by_test_id(re.compile("^template-workflow-SEINE "))
+    cards.nth(len(TITLES) - 1).wait_for()
+    names = "cards => cards.map(card => card.dataset.testid.replace('template-workflow-', ''))"
+    assert cards.evaluate_all(names) == list(TITLES.values())
+    dialog.get_by_role("textbox").first.fill("seine stop")
+    page.wait_for_function("() => document.querySelectorAll('[data-testid^=\"template-workflow-\"]').length == 1")
+    assert cards.evaluate_all(names) == [TITLES["stop_and_go_on"]]
+    dialog.get_by_role("textbox").first.fill("seine")
+    cards.nth(len(TITLES) - 1).wait_for()
+    assert set(cards.evaluate_all(names)) == {*TITLES.values()}
 
 
 def test_workflow_file_dropped_on_the_canvas(page, host):

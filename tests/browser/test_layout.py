@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from tests.published import comparable
+from tools.authoring.pass_workflows import SETTINGS
 from tools.hosting import browser
-from tools.hosting.workflow_graph import TITLES, interface_file
+from tools.hosting.workflow_graph import FOLDER, TITLES, interface_file
 
+pytestmark = pytest.mark.one_host
 FIT = """async workflow => {
     await app.loadGraphData(workflow)
     const boxes = [...app.graph._nodes, ...app.graph._groups].map(item => [...item.pos, ...item.size])
@@ -45,6 +48,15 @@ BOXES = """() => {
     }
 }"""
 """Every node, note and group as [left, top, width, height] on the canvas, titles included: the elements' own in Vue."""
+
+EXPORT = "async () => JSON.stringify((await app.graphToPrompt()).output)"
+CHANGE = """values => {
+    for (const node of app.graph._nodes.filter(node => node.type == 'PrimitiveNode')) {
+        const name = node.outputs[0].widget.name
+        if (name in values) { node.widgets[0].value = values[name]; node.widgets[0].callback?.(values[name]) }
+    }
+}"""
+"""Sets the widgets that feed several nodes, by the name of the input."""
 
 
 def overlap(a, b):
@@ -97,3 +109,18 @@ def test_no_box_covers_another(interface, request, name):
     kind = "vue" if "vue" in request.node.name else "classic"
     browser.screenshot(interface, f"layout-{kind}-{name}")
     assert faults(found) == []
+
+
+@pytest.mark.parametrize("name", ["extend_video", "second_pass"])
+def test_a_setting_of_two_nodes_has_one_widget(interface, host, name):
+    interface.evaluate(FIT, json.loads(interface_file(name).read_text(encoding="utf-8")))
+    exported = comparable(interface.evaluate(EXPORT), host)
+    written = comparable((FOLDER / f"{name}.json").read_text(encoding="utf-8"), host)
+    assert {key: node["inputs"] for key, node in exported.items()} == {
+        key: node["inputs"] for key, node in written.items()
+    }
+    interface.evaluate(CHANGE, {"seed": 5, "steps": 7, "cfg": 3.5, "sampler_name": "euler", "scheduler": "normal"})
+    changed = json.loads(interface.evaluate(EXPORT))
+    samplers = [node["inputs"] for node in changed.values() if "sampler_name" in node["inputs"]]
+    settings = [[inputs[key] for key in SETTINGS] for inputs in samplers]
+    assert settings == [[5, 7, 3.5, "euler", "normal"]] * 2

@@ -80,7 +80,9 @@ def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[st
                 source = len(ids) + 1 + workflow.shared.index(shared)
                 links.append([len(links) + 1, source, 0, ids[name], len(slots), kind])
                 slots.append(_slot(key, kind, len(links)) | {"widget": {"name": key}})
-                widgets += _widget_values(key, spec, step.inputs)
+                widgets += [
+                    "fixed" if value == "randomize" else value for value in _widget_values(key, spec, step.inputs)
+                ]
                 fed.setdefault(shared, []).append((len(links), spec))
             elif isinstance(value, tuple):
                 kind = _type(spec)

@@ -27,7 +27,7 @@ the new size. The images are encoded once more at that size. Lower **denoise** i
 
 768x432 are then enlarged 2.5 times: 1920x1080.
 
-Groups of the second pass can be bypassed (select, Ctrl+B) until the first clip is what you want."""
+Until the first clip is what you want, bypass the groups **Larger** and **Second pass** (select, Ctrl+B)."""
 
 
 def settings_of_both(workflow: Workflow, steps: tuple[str, str], x: int, y: int) -> None:
@@ -77,7 +77,9 @@ def second_pass(clip: Workflow, width: int, height: int, enlarged: float) -> Wor
         )
         for number, name in enumerate(("width", "height"))
     ]
+    clip.shared.append(Shared("frames", ("clip", "clip 2"), (440, 920), (380, PITCH - 40), "frames (both)"))
     clip.groups = [group for group in clip.groups if group[0] != "Sampling"] + [
+        ("Length", 420, 860, 420, 60 + PITCH, "#8A8"),
         ("First pass", 1260, 0, 380, 650, "#a1309b"),
         ("Larger", 1670, 0, 380, 800, "#8A8"),
         ("Size of the second pass", 1260, 700, 380, 60 + 2 * PITCH, "#8A8"),

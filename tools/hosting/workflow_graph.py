@@ -63,6 +63,17 @@ def with_inputs(graph: Graph, **changes: Any) -> Graph:
     return graph
 
 
+def with_size(graph: Graph, width: int, height: int) -> Graph:
+    """A copy whose clips have this size in pixels; those of a second pass are as much larger as they were."""
+    graph = copy.deepcopy(graph)
+    sized = [node["inputs"] for node in graph.values() if {"width", "height"} <= {*node["inputs"]}]
+    first = dict(sized[0])
+    for inputs in sized:
+        for side, pixels in (("width", width), ("height", height)):
+            inputs[side] = pixels * inputs[side] // first[side]
+    return graph
+
+
 def with_images(graph: Graph, names: Iterable[str]) -> Graph:
     """A copy whose Load Image nodes read these files, in the order the nodes have in the graph."""
     graph = copy.deepcopy(graph)

@@ -82,10 +82,10 @@ def ready(server, run_in_host):
 
 
 def adapted(name):
-    graph = workflow_graph.load(name)
+    graph = workflow_graph.with_size(workflow_graph.load(name), WIDTH, HEIGHT)
     # A seed of its own, or the server would answer the part that two workflows share from its cache.
     seed = "noise_seed" if name == "stop_and_go_on" else "seed"
-    settings = {"width": WIDTH, "height": HEIGHT, "steps": STEPS, seed: NAMES.index(name), "cfg": SMALL_CFG}
+    settings = {"steps": STEPS, seed: NAMES.index(name), "cfg": SMALL_CFG}
     for loader in workflow_graph.nodes_of(graph, "SEINECheckpointLoader"):
         graph[loader]["inputs"] |= {"model_name": SMALL_MODEL, "base_name": "bundled"}
     if name == "story":
@@ -94,15 +94,7 @@ def adapted(name):
         graph = workflow_graph.with_prompt(graph, PROMPT)
     if name == "stop_and_go_on":
         settings["step"] = STEPS // 2
-    graph = workflow_graph.with_inputs(graph, **settings, frames=FRAMES)
-    if name == "second_pass":
-        larger = [
-            *workflow_graph.nodes_of(graph, "LatentUpscale"),
-            workflow_graph.nodes_of(graph, "SEINEImageToVideo")[1],
-        ]
-        for node_id in larger:
-            graph[node_id]["inputs"] |= {"width": WIDTH * 3 // 2, "height": HEIGHT * 3 // 2}
-    return graph
+    return workflow_graph.with_inputs(graph, **settings, frames=FRAMES)
 
 
 def decoded(content: bytes) -> list:
