@@ -44,7 +44,11 @@ BOXES = """() => {
         groups: app.graph._groups.map(group => ({title: group.title, box: round([...group.pos, ...group.size])})),
         texts: [...document.querySelectorAll('.comfy-markdown .tiptap, .comfy-markdown-content')]
             .filter(text => text.offsetParent)
-            .map(text => ({words: text.textContent.slice(0, 40), cut: text.scrollHeight - text.clientHeight})),
+            .map(text => {
+                const end = (text.lastElementChild ?? text).getBoundingClientRect().bottom
+                const box = (text.closest('[data-node-id]') ?? text).getBoundingClientRect().bottom
+                return {words: text.textContent.slice(0, 40), cut: Math.round((end - box) / ds.scale)}
+            }),
     }
 }"""
 """Every node, note and group as [left, top, width, height] on the canvas, titles included: the elements' own in Vue."""
