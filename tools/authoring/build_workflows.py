@@ -29,7 +29,6 @@ from tools.hosting.workflow_graph import TITLES
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
 BALL, RING, CROSS = (f"seine_{name}.png" for name in ("red_ball", "yellow_ring", "purple_cross"))
 BALL_MOVES = "a red ball moves right over a green field"
-BALL_TO_CROSS = "a red ball over a green field changes into a purple cross over a pink field"
 RING_TO_CROSS = "a yellow ring over blue stripes changes into a purple cross over a pink field"
 TRAVEL = "0: a red ball moves right over a green field\n15: a blue ball moves right over a green field"
 BETWEEN = "more_keyframes.keyframe0"
@@ -204,7 +203,7 @@ def workflows() -> dict[str, Workflow]:
         "image_to_video": _saved(_clip(BALL_MOVES, 560, 240, [BALL]), "decode", 8.0, "video/SEINE"),
         "transition": _saved(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS]), "decode", 8.0, "video/SEINE_transition"),
         "keyframes": _saved(
-            _with_keyframes(_clip(BALL_TO_CROSS, 512, 320, [BALL, RING, CROSS]), "7"),
+            _with_keyframes(_clip(RING_TO_CROSS, 512, 320, [BALL, RING, CROSS]), "7"),
             "decode",
             8.0,
             "video/SEINE_keyframes",

@@ -17,11 +17,11 @@ shot 2s seed 7: a purple cross spins over a pink field"""
 STORY_NOTE = """### The story
 One line per segment, shots and transitions in turn:
 
-`shot 2s: what it shows` begins with the next image,
-`transition 12: what happens` leads from the end of one shot to the start of the next.
+**shot 2s: what it shows** begins with the next image,
+**transition 12: what happens** leads from the end of one shot to the start of the next.
 
-A line `cut` instead of a transition cuts hard. Lengths are in frames, or in seconds with an *s*. \
-`seed 7` gives a segment a seed of its own: change it, and that segment is made anew, with what joins it. End with a \
+A line **cut** instead of a transition cuts hard. Lengths are in frames, or in seconds with an *s*. \
+**seed 7** gives a segment a seed of its own: change it, and that segment is made anew, with what joins it. End with a \
 transition, and the film leads back into its first shot.
 
 After a change only the segments that depend on it are made again; a cancelled film goes on where it was."""

@@ -19,7 +19,7 @@ FILES_NOTE = f"""### Files
 - **SEINE**: {SEINE.link()}
 - **Text encoder and VAE**, of Stable Diffusion 1.5 (or 1.4): {BASE.link()}
 
-The pack's `tools/convert_checkpoint.py` makes one smaller file of both: choose it as *model_name*, and *bundled* as \
+The pack's *tools/convert_checkpoint.py* makes one smaller file of both: choose it as *model_name*, and *bundled* as \
 *base_name*."""
 
 CHAIN_NOTE = f"""### Two more files

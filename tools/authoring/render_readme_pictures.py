@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "docs" / "images"
 SIDE, GAP = 128, 4
 """Of a result: height of its pictures in pixels, and the space between them."""
-MOST_SHOWN, MOST_BYTES, MOST_BYTES_OF_HELP = 32, 300_000, 150_000
+MOST_SHOWN, MOST_BYTES, MOST_BYTES_OF_HELP = 32, 300_000, 200_000
 """Frames of a result, of longer films every second or third, and the size of its file."""
 HELP = REPOSITORY / "web" / "docs" / "pictures"
 HELP_PAGES = {
@@ -68,7 +68,7 @@ shot 12 seed 7: a purple cross spins over a pink field"""
 EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
     "image_to_video": ([BALL], {"prompt": MOVES}),
     "transition": ([RING, CROSS], {"prompt": CHANGES}),
-    "keyframes": ([BALL, RING, CROSS], {"prompt": "a red ball over a green field changes into a purple cross"}),
+    "keyframes": ([BALL, RING, CROSS], {"prompt": CHANGES}),
     "text_to_video": ([], {"prompt": "a blue triangle grows over a brown field"}),
     "prompt_travel": ([], {}),
     "extend_video": ([BALL], {"prompt": MOVES}),
@@ -144,9 +144,15 @@ def save_moving(given: list[str], films: list[list], path: Path, most: int) -> N
         for place, picture in enumerate(row):
             page.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (place * (SIDE + GAP), 0))
         pages.append(page)
-    for colours in (COLOURS, COLOURS // 2, COLOURS // 4, COLOURS // 8):
+    together = Image.new("RGB", (pages[0].width, SIDE * len(pages)))
+    for number, page in enumerate(pages):
+        together.paste(page, (0, SIDE * number))
+    for colours in (COLOURS, COLOURS // 2, COLOURS // 4):
+        palette = together.quantize(
+            colours
+        )  # one for all frames: what stands still takes no room, and does not flicker
+        few = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
         content = io.BytesIO()
-        few = [page.quantize(colours, dither=Image.Dither.NONE) for page in pages]
         times = {"duration": every * 1000 // FPS, "loop": 0}
         few[0].save(content, "GIF", save_all=True, append_images=few[1:], optimize=True, **times)
         if len(content.getvalue()) <= most:

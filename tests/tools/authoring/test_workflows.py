@@ -71,7 +71,7 @@ def test_files_to_download_are_those_the_nodes_name(name):
         assert [hint["name"] for hint in hints] == [name for name in named if name != SMALL_MODEL]
         for hint in hints:
             assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(f"/{hint['name']}")
-            assert f"[{hint['name']}]({hint['url']}) → `models/{hint['directory']}`" in notes
+            assert f"[{hint['name']}]({hint['url']}) → **models/{hint['directory']}**" in notes
 
 
 @pytest.fixture(scope="session")
