@@ -70,6 +70,23 @@ def test_template_opens_from_the_dialog(page, name):
     browser.screenshot(page, f"template-{name}")
 
 
+def test_templates_are_sorted_by_their_numbers_and_found_by_the_packs_name(page):
+    page.evaluate("() => app.extensionManager.setting.set('Comfy.Templates.SortBy', 'alphabetical')")
+    page.get_by_role("button", name="Templates").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("comfyui-seine").first.click()
+    cards = dialog.get_by_test_id(re.compile("^template-workflow-SEINE "))
+    cards.nth(len(TITLES) - 1).wait_for()
+    names = "cards => cards.map(card => card.dataset.testid.replace('template-workflow-', ''))"
+    assert cards.evaluate_all(names) == list(TITLES.values())
+    dialog.get_by_role("textbox").first.fill("seine stop")
+    page.wait_for_function("() => document.querySelectorAll('[data-testid^=\"template-workflow-\"]').length == 1")
+    assert cards.evaluate_all(names) == [TITLES["stop_and_go_on"]]
+    dialog.get_by_role("textbox").first.fill("seine")
+    cards.nth(len(TITLES) - 1).wait_for()
+    assert set(cards.evaluate_all(names)) == {*TITLES.values()}
+
+
 def test_workflow_file_dropped_on_the_canvas(page, host):
     drop(page, "transition")
     assert sorted(types(page)) == sorted(saved_types("transition"))
@@ -183,6 +200,8 @@ def test_help_page_opens(page):
     page.mouse.click(*place)
     page.get_by_test_id("info-button").click()
     page.get_by_text("SEINE's own sampler").first.wait_for()
+    picture = page.locator("img[src*='/pictures/SEINEKSampler.gif']").first
+    assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 100
     browser.screenshot(page, "help")
 
 

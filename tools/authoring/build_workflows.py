@@ -13,9 +13,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tools.authoring import film_workflows, from_host
+from tools.authoring import film_workflows, from_host, pass_workflows
 from tools.authoring.graph_formats import Step, Workflow, api_format, interface_format
-from tools.authoring.loading_steps import CHAIN_NOTE, FILES_NOTE, SMALL_NOTE, checkpoint_step, small_checkpoint_step
+from tools.authoring.loading_steps import (
+    CHAIN_NOTE,
+    FILES_NOTE,
+    KEYFRAMES_NOTE,
+    SMALL_NOTE,
+    checkpoint_step,
+    small_checkpoint_step,
+)
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_ENLARGED, SMALL_SIZE, UPSCALER
 from tools.hosting.workflow_graph import TITLES
 
@@ -24,10 +31,14 @@ BALL, RING, CROSS = (f"seine_{name}.png" for name in ("red_ball", "yellow_ring",
 BALL_MOVES = "a red ball moves right over a green field"
 RING_TO_CROSS = "a yellow ring over blue stripes changes into a purple cross over a pink field"
 TRAVEL = "0: a red ball moves right over a green field\n15: a blue ball moves right over a green field"
+BETWEEN = "more_keyframes.keyframe0"
 
 
 def _clip(prompt: str, width: int, height: int, images: list[str], cfg: float = 8.0) -> Workflow:
-    """Load, describe, sample, decode. images: files of Load Image: the first begins the clip, a second ends it."""
+    """Load, describe, sample, decode. images: files of Load Image.
+
+    The first begins the clip, the last of several ends it.
+    """
     steps = {
         "checkpoint": checkpoint_step(),
         "positive": Step(
@@ -39,7 +50,7 @@ def _clip(prompt: str, width: int, height: int, images: list[str], cfg: float = 
         "clip": Step(
             "SEINEImageToVideo",
             (880, 60),
-            (340, 430),
+            (340, 520),
             {
                 "positive": ("positive", 0),
                 "negative": ("negative", 0),
@@ -83,24 +94,26 @@ def _clip(prompt: str, width: int, height: int, images: list[str], cfg: float = 
         ),
     }
     for number, file in enumerate(images):
-        name = ("first_image", "last_image")[number]
+        name, title = "first_image", "First image"
+        if number:
+            name, title = ("last_image", "Last image") if number == len(images) - 1 else (BETWEEN, "Image between")
         steps[f"image {number}"] = Step(
             "LoadImage",
             (440, 480 + 390 * number),
             (380, 340),
             {"image": file},
-            ["First image", "Last image"][number] if len(images) > 1 else "Image",
+            title if len(images) > 1 else "Image",
         )
         steps["clip"].inputs[name] = (f"image {number}", 0)
     groups = [
-        ("Model", -20, 0, 420, 210, "#3f789e"),
+        ("Model", -20, 0, 420, 270, "#3f789e"),
         ("Prompt", 420, 0, 420, 390, "#3f789e"),
-        ("Clip", 860, 0, 380, 510, "#8A8"),
+        ("Clip", 860, 0, 380, 600, "#8A8"),
         ("Sampling", 1260, 0, 380, 880, "#a1309b"),
     ]
     if images:
         groups.append(("Images" if len(images) > 1 else "Image", 420, 420, 420, 30 + 390 * len(images), "#8A8"))
-    return Workflow(steps, groups, [(FILES_NOTE, 0, 250, 380, 330)])
+    return Workflow(steps, groups, [(FILES_NOTE, 0, 330, 380, 300)])
 
 
 def _saved(workflow: Workflow, source: str, fps: float, prefix: str, x: int = 1690) -> Workflow:
@@ -163,7 +176,7 @@ def _of_small_model() -> Workflow:
         {"image": ("decode", 0), "upscale_method": "lanczos", "scale_by": float(SMALL_ENLARGED)},
     )
     workflow.groups.append(("Enlarge", 1670, 0, 380, 210, "#a1309b"))
-    workflow.notes = [(SMALL_NOTE, 0, 250, 380, 330)]
+    workflow.notes = [(SMALL_NOTE, 0, 330, 380, 330)]
     return _saved(workflow, "enlarged", 8.0, "video/SEINE_small", x=2100)
 
 
@@ -176,21 +189,42 @@ def _travelling(workflow: Workflow, prompts: str, frames: int) -> Workflow:
     return workflow
 
 
+def _with_keyframes(workflow: Workflow, places: str) -> Workflow:
+    """`workflow` with the image between its ends at a frame of its own."""
+    workflow.steps["clip"].inputs["keyframe_places"] = places
+    workflow.notes.append((KEYFRAMES_NOTE, 860, 660, 380, 250))
+    return workflow
+
+
 def workflows() -> dict[str, Workflow]:
     """All of them, by the name of the API's file."""
     return {
         "try_the_small_model": _of_small_model(),
         "image_to_video": _saved(_clip(BALL_MOVES, 560, 240, [BALL]), "decode", 8.0, "video/SEINE"),
         "transition": _saved(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS]), "decode", 8.0, "video/SEINE_transition"),
+        "keyframes": _saved(
+            _with_keyframes(_clip(RING_TO_CROSS, 512, 320, [BALL, RING, CROSS]), "7"),
+            "decode",
+            8.0,
+            "video/SEINE_keyframes",
+        ),
         "text_to_video": _saved(
             _clip("a sailing boat on a lake at sunset", 512, 320, []), "decode", 8.0, "video/SEINE_text"
         ),
+        "prompt_travel": _travelling(_of_small_model(), TRAVEL, 16),
         "extend_video": film_workflows.extended(
             _clip(BALL_MOVES, 560, 240, [BALL]), "after", 48, "video/SEINE_extended"
         ),
         "loop": film_workflows.extended(_clip(BALL_MOVES, 560, 240, [BALL]), "loop", 10, "video/SEINE_loop"),
         "story": film_workflows.story([BALL, RING, CROSS], 512, 320),
-        "prompt_travel": _travelling(_of_small_model(), TRAVEL, 16),
+        "stop_and_go_on": pass_workflows.stopped(_clip(BALL_MOVES, 512, 320, [BALL]), 12, "video/SEINE_stopped"),
+        "second_pass": _saved(
+            pass_workflows.second_pass(_clip(BALL_MOVES, 512, 288, [BALL]), 768, 432, 2.5),
+            "enlarged",
+            8.0,
+            "video/SEINE_second_pass",
+            x=2910,
+        ),
         "transition_upscale_interpolate": _chained(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS])),
     }
 

@@ -6,21 +6,23 @@ from typing import Any
 
 from tools.authoring.graph_formats import Step, Workflow
 from tools.authoring.loading_steps import FILES_NOTE, checkpoint_step
+from tools.authoring.pass_workflows import settings_of_both
 
 STORY = """shot 2s: a red ball moves right over a green field
 transition 1.5s: a red ball over a green field changes into a yellow ring over blue stripes
 shot 2s: a yellow ring grows over blue stripes
-transition 1.5s: a yellow ring over blue stripes changes into a purple cross over a pink field
-shot 2s: a purple cross spins over a pink field"""
+cut
+shot 2s seed 7: a purple cross spins over a pink field"""
 
 STORY_NOTE = """### The story
 One line per segment, shots and transitions in turn:
 
-`shot 2s: what it shows` begins with the next image,
-`transition 12: what happens` leads from the end of one shot to the start of the next.
+**shot 2s: what it shows** begins with the next image,
+**transition 12: what happens** leads from the end of one shot to the start of the next.
 
-A line `cut` instead of a transition cuts hard. Lengths are in frames, or in seconds with an *s*; \
-`shot 2s seed 7: …` rolls one segment anew. End with a transition, and the film leads back into its first shot.
+A line **cut** instead of a transition cuts hard. Lengths are in frames, or in seconds with an *s*. \
+**seed 7** gives a segment a seed of its own: change it, and that segment is made anew, with what joins it. End with a \
+transition, and the film leads back into its first shot.
 
 After a change only the segments that depend on it are made again; a cancelled film goes on where it was."""
 
@@ -72,6 +74,7 @@ def extended(clip: Workflow, direction: str, frames: int, prefix: str) -> Workfl
         ("Sampling", 1260, 0, 380, 650, "#a1309b"),
         ("Loop" if direction == "loop" else "Extend", 1670, 0, 380, 640, "#a1309b"),
     ]
+    settings_of_both(clip, ("sample", "film"), 880, 690)
     clip.notes.append((LOOP_NOTE if direction == "loop" else EXTEND_NOTE, 1670, 690, 380, 250))
     return written(clip, prefix, 2120)
 
@@ -101,11 +104,11 @@ def story(images: list[str], width: int, height: int) -> Workflow:
         },
     )
     groups = [
-        ("Model", -20, 0, 420, 210, "#3f789e"),
+        ("Model", -20, 0, 420, 270, "#3f789e"),
         ("Images", 420, 0, 420, 30 + 390 * len(images), "#8A8"),
         ("Story", 860, 0, 500, 940, "#a1309b"),
     ]
-    notes = [(FILES_NOTE, 0, 250, 380, 330), (STORY_NOTE, 0, 620, 380, 360)]
+    notes = [(FILES_NOTE, 0, 330, 380, 300), (STORY_NOTE, 0, 680, 380, 400)]
     return written(Workflow(steps, groups, notes), "video/SEINE_story", 1420, ("film", 1))
 
 

@@ -21,11 +21,30 @@ class Step:
     """Where the files it names can be had: name, url and directory of each."""
 
 
+@dataclass(frozen=True)
+class Shared:
+    """One widget of the interface for an input that several steps have: the API's format has its value in each."""
+
+    input: str
+    steps: tuple[str, ...]
+    at: tuple[int, int]
+    size: tuple[int, int]
+    title: str
+
+
 @dataclass
 class Workflow:
     steps: dict[str, Step]
     groups: list[tuple[str, int, int, int, int, str]]
     notes: list[tuple[str, int, int, int, int]]
+    shared: list[Shared] = field(default_factory=list)
+
+    def value_of(self, shared: Shared) -> Any:
+        """What all its steps are given. Raises ValueError where they differ: the interface would show one of them."""
+        values = {self.steps[name].inputs[shared.input] for name in shared.steps}
+        if len(values) != 1:
+            raise ValueError(f"{shared.title}: {', '.join(shared.steps)} are given {values}: give them the same")
+        return values.pop()
 
 
 def api_format(workflow: Workflow) -> dict[str, Any]:
@@ -47,14 +66,25 @@ def api_format(workflow: Workflow) -> dict[str, Any]:
 def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[str, Any]:
     """What the interface saves and loads."""
     ids = {name: number for number, name in enumerate(workflow.steps, 1)}
+    sources = {(name, shared.input): shared for shared in workflow.shared for name in shared.steps}
     outputs: dict[tuple[str, int], list[int]] = {}
+    fed: dict[Shared, list[tuple[int, list]]] = {}
     links, nodes = [], []
     for name, step in workflow.steps.items():
         info = object_info[step.type]
         slots, widgets = [], []
         for key, spec in _inputs(info, step):
             value = step.inputs.get(key)
-            if isinstance(value, tuple):
+            if (name, key) in sources:
+                shared, kind = sources[name, key], _type(spec)
+                source = len(ids) + 1 + workflow.shared.index(shared)
+                links.append([len(links) + 1, source, 0, ids[name], len(slots), kind])
+                slots.append(_slot(key, kind, len(links)) | {"widget": {"name": key}})
+                widgets += [
+                    "fixed" if value == "randomize" else value for value in _widget_values(key, spec, step.inputs)
+                ]
+                fed.setdefault(shared, []).append((len(links), spec))
+            elif isinstance(value, tuple):
                 kind = _type(spec)
                 links.append([len(links) + 1, ids[value[0]], value[1], ids[name], len(slots), kind])
                 outputs.setdefault(value, []).append(len(links))
@@ -84,6 +114,8 @@ def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[st
         )
     for (name, slot), connected in outputs.items():
         nodes[ids[name] - 1]["outputs"][slot]["links"] = connected
+    for shared in workflow.shared:
+        nodes.append(_shared(len(nodes) + 1, len(nodes), shared, workflow.value_of(shared), fed[shared]))
     for text, x, y, width, height in workflow.notes:
         nodes.append(_note(len(nodes) + 1, len(nodes), text, (x, y), (width, height)))
     return {
@@ -139,6 +171,27 @@ def _widget_values(key: str, spec: list, values: dict[str, Any]) -> list[Any]:
     if spec[0] == "COMFY_DYNAMICCOMBO_V3":  # the chosen option's own widgets follow
         result += [value for name, value in values.items() if name.startswith(f"{key}.")]
     return result
+
+
+def _shared(node_id: int, order: int, shared: Shared, value: Any, fed: list[tuple[int, list]]) -> dict[str, Any]:
+    """The interface's own node for one widget; fed: number of each link, and the specification where it ends."""
+    kind = _type(fed[0][1])
+    output = {"name": kind, "type": kind, "links": [link for link, _ in fed], "widget": {"name": shared.input}}
+    control = ["fixed", ""] if kind == "COMBO" else ["fixed"]  # what a run does with the value; a combo's has a filter
+    return {
+        "id": node_id,
+        "type": "PrimitiveNode",
+        "pos": list(shared.at),
+        "size": list(shared.size),
+        "flags": {},
+        "order": order,
+        "mode": 0,
+        "inputs": [],
+        "outputs": [output],
+        "properties": {"Run widget replace on values": False},
+        "widgets_values": [value, *control],
+        "title": shared.title,
+    }
 
 
 def _note(node_id: int, order: int, text: str, at: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ FILES_NOTE = f"""### Files
 - **SEINE**: {SEINE.link()}
 - **Text encoder and VAE**, of Stable Diffusion 1.5 (or 1.4): {BASE.link()}
 
-The pack's `tools/convert_checkpoint.py` makes one smaller file of both: choose it as *model_name*, and *bundled* as \
+The pack's *tools/convert_checkpoint.py* makes one smaller file of both: choose it as *model_name*, and *bundled* as \
 *base_name*."""
 
 CHAIN_NOTE = f"""### Two more files
@@ -28,14 +28,20 @@ CHAIN_NOTE = f"""### Two more files
 
 Three in-between frames make 8 frames per second 32."""
 
+KEYFRAMES_NOTE = """### Any frames given
+First and last image are the ends; **keyframe_places** says which frame the one between is: 7 of the 16, counted from \
+0. Every wire into **more_keyframes** makes room for another; empty places spread them evenly.
+
+SEINE makes what lies between."""
+
 
 def small_checkpoint_step() -> Step:
     """Load SEINE Checkpoint with the model that the pack brings."""
     inputs = {"model_name": SMALL_MODEL, "base_name": "bundled", "weight_dtype": "default"}
-    return Step("SEINECheckpointLoader", (0, 60), (380, 130), inputs)
+    return Step("SEINECheckpointLoader", (0, 60), (380, 190), inputs)
 
 
 def checkpoint_step() -> Step:
     """Load SEINE Checkpoint with the published files."""
     inputs = {"model_name": SEINE.name, "base_name": BASE.name, "weight_dtype": "default"}
-    return Step("SEINECheckpointLoader", (0, 60), (380, 130), inputs, models=(SEINE.hint(), BASE.hint()))
+    return Step("SEINECheckpointLoader", (0, 60), (380, 190), inputs, models=(SEINE.hint(), BASE.hint()))

@@ -1,8 +1,9 @@
 """Makes the README's pictures: `python tools/authoring/render_readme_pictures.py [NAME …]`.
 
-docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.png some
-frames of what it makes with the small model; of the transition also docs/images/hero.gif. Without a NAME also the
-template dialog (docs/images/templates.png) and a run with its preview (docs/images/running.png).
+docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.gif what it
+makes with the small model, beside the pictures it is given; of the transition also docs/images/hero.gif, of four the
+pictures of help pages, web/docs/pictures/. Without a NAME also the template dialog (docs/images/templates.png) and a
+run with its preview (docs/images/running.png).
 """
 
 from __future__ import annotations
@@ -20,8 +21,19 @@ from tools.hosting.model_files import BASE, INTERPOLATOR, SEINE, SMALL_CFG, SMAL
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "docs" / "images"
-SIDE, SHOWN, GAP = 96, 8, 4
-"""Of a result: height of its frames in pixels, how many there are, and the space between them."""
+SIDE, GAP = 128, 4
+"""Of a result: height of its pictures in pixels, and the space between them."""
+MOST_SHOWN, MOST_BYTES, MOST_BYTES_OF_HELP = 32, 300_000, 200_000
+"""Frames of a result, of longer films every second or third, and the size of its file."""
+HELP = REPOSITORY / "web" / "docs" / "pictures"
+HELP_PAGES = {
+    "image_to_video": ("SEINEImageToVideo", 1),
+    "extend_video": ("SEINEExtendVideo", 1),
+    "story": ("SEINEStory", 0),
+    "text_to_video": ("SEINEKSampler", 0),
+}
+"""Workflows whose clips the help pages of nodes show, and how many of the given pictures beside them."""
+FPS = 8
 HEIGHT = 1000
 """Of the browser's window."""
 COLOURS = 128
@@ -51,15 +63,19 @@ CHANGES = "a yellow ring over blue stripes changes into a purple cross over a pi
 STORY = f"""shot 12: {MOVES}
 transition 10: a red ball over a green field changes into a yellow ring over blue stripes
 shot 12: a yellow ring stays still over blue stripes
-transition 10: {CHANGES}
-shot 12: a purple cross stays still over a pink field"""
+cut
+shot 12 seed 7: a purple cross spins over a pink field"""
 EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
     "image_to_video": ([BALL], {"prompt": MOVES}),
     "transition": ([RING, CROSS], {"prompt": CHANGES}),
+    "keyframes": ([BALL, RING, CROSS], {"prompt": CHANGES}),
     "text_to_video": ([], {"prompt": "a blue triangle grows over a brown field"}),
+    "prompt_travel": ([], {}),
     "extend_video": ([BALL], {"prompt": MOVES}),
     "loop": ([BALL], {"prompt": MOVES}),
     "story": ([BALL, RING, CROSS], {"story": STORY}),
+    "stop_and_go_on": ([BALL], {"prompt": MOVES}),
+    "second_pass": ([BALL], {"prompt": MOVES}),
     "try_the_small_model": ([], {"prompt": "a purple ring moves up over grey tiles"}),
 }
 """Pictures and words each workflow is shown with. The chained one is a graph alone: it needs files to upscale."""
@@ -73,6 +89,7 @@ def main() -> int:
 
     names = sys.argv[1:] or list(workflow_graph.TITLES)
     FOLDER.mkdir(parents=True, exist_ok=True)
+    HELP.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as base,
         ComfyServer(hosts.find("modern"), Path(base)) as server,
@@ -82,39 +99,65 @@ def main() -> int:
             (server.models / file.directory / file.name).touch()
         for name in names:
             if name in EXAMPLES:
-                frames = result(server.client, name)
-                strip(frames).save(FOLDER / f"result-{name}.png", optimize=True)
+                films = results(server.client, name)
+                given = EXAMPLES[name][0]
+                save_moving(given, films, FOLDER / f"result-{name}.gif", MOST_BYTES)
+                if name in HELP_PAGES:
+                    node, stills = HELP_PAGES[name]
+                    save_moving(given[:stills], films, HELP / f"{node}.gif", MOST_BYTES_OF_HELP)
                 if name == "transition":
-                    save_hero(frames)
+                    save_hero(films[0])
         graphs(server.client.address, names)
     return 0
 
 
-def result(client, name: str) -> list:
-    """Frames of what the workflow makes."""
+def results(client, name: str) -> list[list]:
+    """Frames of each video that the workflow makes: of one that stops, its preview is the first."""
     import av
 
     pictures, words = EXAMPLES[name]
-    settings = {"model_name": SMALL_MODEL, "base_name": "bundled", "width": SMALL_SIZE, "height": SMALL_SIZE}
     graph = workflow_graph.with_images(workflow_graph.load(name), pictures)
+    graph = workflow_graph.with_size(graph, SMALL_SIZE, SMALL_SIZE)
     if "prompt" in words:
         graph = workflow_graph.with_prompt(graph, words["prompt"])
     else:
-        settings |= words
-    (file,) = client.files(client.run(workflow_graph.with_inputs(graph, **settings, cfg=SMALL_CFG)))
-    with av.open(io.BytesIO(client.fetch(file))) as video:
-        return [frame.to_image() for frame in video.decode(video=0)]
+        graph = workflow_graph.with_inputs(graph, **words)
+    graph = workflow_graph.with_inputs(graph, model_name=SMALL_MODEL, base_name="bundled", cfg=SMALL_CFG)
+    films = []
+    for file in client.files(client.run(graph)):
+        with av.open(io.BytesIO(client.fetch(file))) as video:
+            films.append([frame.to_image() for frame in video.decode(video=0)])
+    return films
 
 
-def strip(frames: list):
-    """Some of the frames in a row."""
+def save_moving(given: list[str], films: list[list], path: Path, most: int) -> None:
+    """The pictures that are given, and beside them the films, as a GIF in few enough colours to be small."""
     from PIL import Image
 
-    row = Image.new("RGB", (SHOWN * (SIDE + GAP) - GAP, SIDE), "white")
-    for index in range(SHOWN):
-        frame = frames[round(index * (len(frames) - 1) / (SHOWN - 1))]
-        row.paste(frame.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (index * (SIDE + GAP), 0))
-    return row.quantize(COLOURS)
+    stills = [Image.open(REPOSITORY / "example_inputs" / file).convert("RGB") for file in given]
+    every = -(-len(films[0]) // MOST_SHOWN)
+    shown = [*zip(*films, strict=True)][::every]
+    pages = []
+    for frames in shown:
+        row = [*stills, *frames]
+        page = Image.new("RGB", (len(row) * (SIDE + GAP) - GAP, SIDE), "white")
+        for place, picture in enumerate(row):
+            page.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (place * (SIDE + GAP), 0))
+        pages.append(page)
+    together = Image.new("RGB", (pages[0].width, SIDE * len(pages)))
+    for number, page in enumerate(pages):
+        together.paste(page, (0, SIDE * number))
+    for colours in (COLOURS, COLOURS // 2, COLOURS // 4):
+        palette = together.quantize(
+            colours
+        )  # one for all frames: what stands still takes no room, and does not flicker
+        few = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
+        content = io.BytesIO()
+        times = {"duration": every * 1000 // FPS, "loop": 0}
+        few[0].save(content, "GIF", save_all=True, append_images=few[1:], optimize=True, **times)
+        if len(content.getvalue()) <= most:
+            break
+    path.write_bytes(content.getvalue())
 
 
 def save_hero(frames: list) -> None:

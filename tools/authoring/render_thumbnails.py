@@ -138,13 +138,48 @@ def chained_clip() -> Image.Image:
     return canvas
 
 
+def twofold_clip() -> Image.Image:
+    """Some frames, and below them the same ones larger."""
+    canvas = _canvas()
+    for number in range(4):
+        _place(canvas, (42 + number * 80, TOP, 64, 48), number / 3, 0.0, number == 0)
+    draw = ImageDraw.Draw(canvas)
+    draw.polygon([SCALE * v for v in (176, 122, 224, 122, 200, 144)], fill=GENERATED)
+    for number in range(4):
+        row, column = divmod(number, 2)
+        _place(canvas, (24 + column * 184, 158 + row * 112, 168, 96), number / 3, 0.0, number == 0)
+    return canvas
+
+
+def stopped_clip() -> Image.Image:
+    """A clip still in noise, a bar half full, and the same clip done."""
+    canvas = _canvas()
+    draw = ImageDraw.Draw(canvas)
+    generator = torch.Generator().manual_seed(0)
+    for row, top in enumerate((TOP, 242)):
+        for number in range(8):
+            line, column = divmod(number, 4)
+            picture = scene(SCALE * 76, SCALE * 56, number / 7, 0.0)
+            if row == 0 and number:
+                noise = torch.randint(256, (28, 38, 3), generator=generator, dtype=torch.uint8)
+                grain = Image.fromarray(noise.numpy()).resize(picture.size, Image.Resampling.NEAREST)
+                picture = Image.blend(picture, grain, 0.4)
+            _paste(canvas, (24 + column * 92, top + line * 70, 76, 56), picture, number == 0)
+    for right, colour in ((376, GENERATED), (200, GIVEN)):
+        draw.rounded_rectangle([SCALE * v for v in (24, 209, right, 221)], SCALE * 6, fill=colour)
+    return canvas
+
+
 def thumbnails() -> dict[str, Image.Image]:
     """Picture by workflow name, RGB, 400x400."""
     drawn = {
         "image_to_video": clip({0}),
         "transition": clip({0, FRAMES - 1}, transition=True),
+        "keyframes": clip({0, 7, FRAMES - 1}, transition=True),
         "text_to_video": prompted_clip(),
         "transition_upscale_interpolate": chained_clip(),
+        "stop_and_go_on": stopped_clip(),
+        "second_pass": twofold_clip(),
         "extend_video": clip({0}, gap=10, columns=6, frames=48),
         "loop": looped_clip(),
         "try_the_small_model": shapes_clip(),

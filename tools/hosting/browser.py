@@ -41,9 +41,9 @@ def save_settings(address: str, settings: dict[str, Any]) -> None:
     urllib.request.urlopen(request, timeout=30).close()
 
 
-def open_interface(started: Any, address: str, height: int = 900) -> Any:
+def open_interface(started: Any, address: str, height: int = 900, width: int = 1600) -> Any:
     """The interface with the host's first workflow in it, on a page that can reach nothing but the server."""
-    page = started.new_page(viewport={"width": 1600, "height": height})
+    page = started.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(20_000)
     local = (f"http://{address}/", f"ws://{address}/", "data:", "blob:")
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith(local) else route.abort())

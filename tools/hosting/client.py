@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,19 @@ class Client:
         self._graphs: dict[str, Graph] = {}
         self._socket = None
 
-    def queue(self, graph: Graph) -> str:
-        """Queue an API-format graph and return its prompt id; raises ValidationFailed."""
+    def queue(self, graph: Graph, outputs: Sequence[str] = ()) -> str:
+        """Queue an API-format graph and return its prompt id; raises ValidationFailed.
+
+        outputs: ids of the nodes to run to, all output nodes where there are none.
+        """
         if self._socket is None:  # connected before the run, so that none of its events is missed
             self._socket = self._connect()
-        body = json.dumps({"prompt": graph, "client_id": self._id})
-        answer = self._request("POST", "/prompt", data=body, headers={"Content-Type": "application/json"})
+        body = {
+            "prompt": graph,
+            "client_id": self._id,
+            **({"partial_execution_targets": [*outputs]} if outputs else {}),
+        }
+        answer = self._request("POST", "/prompt", json=body)
         if answer.status_code == 400:
             raise ValidationFailed(answer.json())
         answer.raise_for_status()

@@ -20,7 +20,7 @@ class ModelFile:
 
     def link(self) -> str:
         """For a note: the download, and where it goes."""
-        return f"[{self.name}]({self.url}) → `models/{self.directory}`"
+        return f"[{self.name}]({self.url}) → **models/{self.directory}**"
 
 
 SEINE = ModelFile("seine.pt", f"{HUB}/xinyuanc91/SEINE/resolve/main/seine.pt", "seine")

@@ -16,14 +16,20 @@ TITLES = {
     "try_the_small_model": "SEINE 1 Try it now",
     "image_to_video": "SEINE 2 Image to video",
     "transition": "SEINE 3 Transition",
-    "text_to_video": "SEINE 4 Text to video",
-    "extend_video": "SEINE 5 Extend a clip",
-    "loop": "SEINE 6 Loop",
-    "story": "SEINE 7 Story",
-    "prompt_travel": "SEINE 8 Prompt travel",
-    "transition_upscale_interpolate": "SEINE 9 Transition, upscaled and interpolated",
+    "keyframes": "SEINE 4 Keyframes",
+    "text_to_video": "SEINE 5 Text to video",
+    "prompt_travel": "SEINE 6 Prompt travel",
+    "extend_video": "SEINE 7 Extend a clip",
+    "loop": "SEINE 9 Loop",
+    "story": "SEINE 10 Story",
+    "stop_and_go_on": "SEINE 11 Stop and go on",
+    "second_pass": "SEINE 12 Second pass, 1080p",
+    "transition_upscale_interpolate": "SEINE 13 Transition, upscaled and interpolated",
 }
-"""What the interface's list of templates shows and searches: it has nothing but the names of the files."""
+"""What the interface's list of templates shows and searches: it has nothing but the names of the files.
+
+Sorted by name it takes numbers as numbers; unsorted, the names come as the disk has them.
+"""
 
 
 def load(name: str) -> Graph:
@@ -54,6 +60,17 @@ def with_inputs(graph: Graph, **changes: Any) -> Graph:
         for node in having:
             if not isinstance(node["inputs"][name], list):
                 node["inputs"][name] = value
+    return graph
+
+
+def with_size(graph: Graph, width: int, height: int) -> Graph:
+    """A copy whose clips have this size in pixels; those of a second pass are as much larger as they were."""
+    graph = copy.deepcopy(graph)
+    sized = [node["inputs"] for node in graph.values() if {"width", "height"} <= {*node["inputs"]}]
+    first = dict(sized[0])
+    for inputs in sized:
+        for side, pixels in (("width", width), ("height", height)):
+            inputs[side] = pixels * inputs[side] // first[side]
     return graph
 
 

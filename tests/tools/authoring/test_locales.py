@@ -124,6 +124,15 @@ def test_files_are_laid_out_as_the_tool_does(language):
     assert file.read_text(encoding="utf-8") == build_locales.file_content(build_locales.load(language))
 
 
+def test_pictures_of_help_pages_are_there_and_small_in_both_languages():
+    """Written relative to web/docs, which is what the interface puts before them."""
+    shown = {file: re.findall(r"!\[.+?\]\((.+?)\)", file.read_text(encoding="utf-8")) for file in DOCS.glob("*/*.md")}
+    assert sum(map(bool, shown.values())) == 8
+    for file, names in shown.items():
+        assert names == shown[file.with_name("en.md")]
+        assert all((DOCS / name).stat().st_size <= 200_000 for name in names)
+
+
 def test_chinese_has_the_same_texts_as_english():
     assert differences(build_locales.load("en"), build_locales.load("zh")) == []
 

@@ -2,11 +2,13 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.graphs import latents
 from tests.published import comparable, other_inputs, write_models
 from tools.authoring import build_workflows
 from tools.hosting import workflow_graph
@@ -19,15 +21,18 @@ NAMES = sorted(build_workflows.workflows())
 FRAMES, WIDTH, HEIGHT, STEPS = 16, 64, 64, 12
 EXAMPLES = Path(__file__).parents[3] / "example_inputs"
 PROMPT = "a red ball moves right over a green field"
-STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ntransition 8: {PROMPT}\nshot 1: {PROMPT}"
+STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ncut\nshot 9 seed 7: {PROMPT}"
 LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37}
 BALL, RING, CROSS = build_workflows.BALL, build_workflows.RING, build_workflows.CROSS
 KEPT = {
-    **dict.fromkeys(("image_to_video", "extend_video", "loop"), {0: BALL}),
+    **dict.fromkeys(("image_to_video", "extend_video", "loop", "stop_and_go_on", "second_pass"), {0: BALL}),
     "transition": {0: RING, -1: CROSS},
-    "story": {0: BALL, 20: RING, 36: CROSS},
+    "keyframes": {0: BALL, 7: RING, -1: CROSS},
+    "story": {0: BALL, 20: RING, 28: CROSS},
 }
 """Frames that show an example image."""
+ENLARGED = {"transition_upscale_interpolate": 2, "try_the_small_model": 4, "prompt_travel": 4, "second_pass": 3.75}
+"""How many times the size that the first sampler is given a video has."""
 
 
 def saved_nodes(name):
@@ -37,6 +42,7 @@ def saved_nodes(name):
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
     expected |= {"try_the_small_model", "prompt_travel", "extend_video", "loop", "story"}
+    expected |= {"keyframes", "stop_and_go_on", "second_pass"}
     assert set(NAMES) == expected
     assert {path.stem for path in FOLDER.glob("*.json")} == {TITLES[name] for name in expected}
     assert {path.stem for path in FOLDER.glob("*.jpg")} == {TITLES[name] for name in expected}
@@ -65,7 +71,7 @@ def test_files_to_download_are_those_the_nodes_name(name):
         assert [hint["name"] for hint in hints] == [name for name in named if name != SMALL_MODEL]
         for hint in hints:
             assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(f"/{hint['name']}")
-            assert f"[{hint['name']}]({hint['url']}) → `models/{hint['directory']}`" in notes
+            assert f"[{hint['name']}]({hint['url']}) → **models/{hint['directory']}**" in notes
 
 
 @pytest.fixture(scope="session")
@@ -76,15 +82,18 @@ def ready(server, run_in_host):
 
 
 def adapted(name):
-    graph = workflow_graph.load(name)
+    graph = workflow_graph.with_size(workflow_graph.load(name), WIDTH, HEIGHT)
     # A seed of its own, or the server would answer the part that two workflows share from its cache.
-    settings = {"width": WIDTH, "height": HEIGHT, "steps": STEPS, "seed": NAMES.index(name), "cfg": SMALL_CFG}
+    seed = "noise_seed" if name == "stop_and_go_on" else "seed"
+    settings = {"steps": STEPS, seed: NAMES.index(name), "cfg": SMALL_CFG}
     for loader in workflow_graph.nodes_of(graph, "SEINECheckpointLoader"):
         graph[loader]["inputs"] |= {"model_name": SMALL_MODEL, "base_name": "bundled"}
     if name == "story":
         return workflow_graph.with_inputs(graph, **settings, story=STORY)
     if name == "text_to_video":  # its own is nothing that the small model knows
         graph = workflow_graph.with_prompt(graph, PROMPT)
+    if name == "stop_and_go_on":
+        settings["step"] = STEPS // 2
     return workflow_graph.with_inputs(graph, **settings, frames=FRAMES)
 
 
@@ -110,7 +119,8 @@ def test_workflow_runs(client, ready, name):
     graph = adapted(name)
     events = []
     outputs = client.run(graph, events.append)
-    (file,) = client.files(outputs)
+    *previews, file = client.files(outputs)
+    assert len(previews) == (1 if name == "stop_and_go_on" else 0)
     for sampler in ("SEINEKSampler", "SEINEExtendVideo", "SEINEStory"):
         for node_id in workflow_graph.nodes_of(graph, sampler):
             steps = [(event.value, event.maximum) for event in events if event.node_id == node_id and event.maximum]
@@ -120,11 +130,11 @@ def test_workflow_runs(client, ready, name):
     chained = name == "transition_upscale_interpolate"
     factor = 4 if chained else 1
     assert len(frames) == (LENGTHS.get(name, FRAMES) - 1) * factor + 1
-    enlarged = 2 if chained else 4 if name in ("try_the_small_model", "prompt_travel") else 1
+    enlarged = ENLARGED.get(name, 1)
     assert frames[0].size == (enlarged * WIDTH, enlarged * HEIGHT)
     if not chained:  # there, made-up weights enlarge the clip
         assert all(likeness(frames[index], picture) > 20 for index, picture in KEPT.get(name, {}).items())
-        assert name in ("transition", "story") or likeness(frames[FRAMES // 2]) < 20
+        assert name in ("transition", "keyframes", "story") or likeness(frames[FRAMES // 2]) < 20
     assert file.filename.endswith(".mp4")
 
 
@@ -142,6 +152,37 @@ def test_templates_are_found_by_the_interface(client):
 
 
 def test_templates_are_listed_in_the_order_they_are_to_be_tried():
+    """As the interface sorts by name: numbers as numbers."""
     assert list(TITLES) == list(build_workflows.workflows())
-    assert sorted(TITLES.values()) == list(TITLES.values())
-    assert all(title.startswith("SEINE ") for title in TITLES.values())
+    numbers = [int(re.match(r"SEINE (\d+) \S", title)[1]) for title in TITLES.values()]
+    assert numbers == sorted(set(numbers)) and numbers[0] == 1
+
+
+def test_a_widget_is_for_steps_that_are_given_the_same():
+    workflow = build_workflows.workflows()["extend_video"]
+    steps = workflow.shared[1]
+    assert (steps.input, workflow.value_of(steps)) == ("steps", 25)
+    workflow.steps["film"].inputs["steps"] = 30
+    with pytest.raises(ValueError, match="steps"):
+        workflow.value_of(steps)
+
+
+@pytest.mark.one_host
+def test_a_stopped_clip_goes_on_where_it_was_and_is_that_of_one_run(client):
+    graph = adapted("stop_and_go_on")
+    graph = workflow_graph.with_inputs(graph, noise_seed=1234)
+    half, rest = workflow_graph.nodes_of(graph, "SamplerCustomAdvanced")
+    preview, saved = workflow_graph.nodes_of(graph, "SaveVideo")
+    split = graph[half]["inputs"]["sigmas"][0]
+    whole = {**graph[half]["inputs"], "sigmas": graph[split]["inputs"]["sigmas"]}
+    stopped = client.wait(client.queue(graph, [preview]))
+    assert set(stopped) == {preview}, "nothing goes on from the preview by itself"
+    ran = set()
+    graph |= {
+        "whole": {"class_type": "SamplerCustomAdvanced", "inputs": whole},
+        "one run": {"class_type": "SaveLatent", "inputs": {"samples": ["whole", 0], "filename_prefix": "latents/one"}},
+        "two": {"class_type": "SaveLatent", "inputs": {"samples": [rest, 0], "filename_prefix": "latents/two"}},
+    }
+    found = latents(client, graph, lambda event: ran.add(event.node_id))
+    assert {rest, saved, "whole"} <= ran and not {half, preview} & ran, "the first steps are not made again"
+    torch.testing.assert_close(found["two"], found["one run"], rtol=1e-4, atol=1e-4)
