@@ -20,6 +20,7 @@ TITLES = {
     "extend_video": "SEINE 5 Extend a clip",
     "loop": "SEINE 6 Loop",
     "story": "SEINE 7 Story",
+    "extend_file": "SEINE 8 Extend your own video",
     "prompt_travel": "SEINE 8 Prompt travel",
     "transition_upscale_interpolate": "SEINE 9 Transition, upscaled and interpolated",
 }
