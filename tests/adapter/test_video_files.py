@@ -8,6 +8,7 @@ import pytest
 
 from tests.videos import RATE, compared, frames, loudness, made, packets, turned
 
+pytestmark = pytest.mark.one_host  # it is all ours, and PyAV is the same in all hosts
 NEW = 5
 LONG, SIDE, GROUP = 2000, 256, 50
 LOOKS = {

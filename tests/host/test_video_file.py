@@ -6,11 +6,11 @@ import torch
 
 from tests.graphs import node
 from tests.videos import compared, frames, loudness
-from tools.authoring.render_examples import FPS, VIDEO, video
+from tools.authoring.render_examples import FPS, VIDEO, VIDEO_FRAMES, video
 from tools.hosting.model_files import SMALL_CFG, SMALL_MODEL
 from tools.training.small_model import measures, world
 
-KNOWN, NEW = 12, 13
+KNOWN, NEW = VIDEO_FRAMES, 13
 RATE = 48000
 
 
