@@ -44,7 +44,10 @@ class Files:
             [(self.sources | self.others)[name], target, before, kind] for name, before, target, kind in self.joins
         ]
         options = {"preset": "ultrafast", "g": str(GROUP)}
-        self.long = made(place / "2000 frames.mp4", LONG, SIDE, SIDE, options=options, sound=True)
+        self.short, self.long = (
+            made(place / f"{length} frames.mp4", length, SIDE, SIDE, options=options, sound=True)
+            for length in (2 * GROUP, LONG)
+        )
         self.report = run_in_host(
             "video_files.py",
             joins=arguments,
@@ -52,7 +55,7 @@ class Files:
             phone=self.sources["turned"],
             other=self.others["vp9"],
             wrong=self.wrong(),
-            long=self.long,
+            lengths=[self.short, self.long],
             folder=str(place),
             new=NEW,
         )

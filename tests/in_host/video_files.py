@@ -42,9 +42,16 @@ def joined(source: str, target: str, before: bool, file_format: str, new: int) -
 
 
 def main(
-    joins: list[list[Any]], plain: str, phone: str, other: str, wrong: dict[str, str], long: str, folder: str, new: int
+    joins: list[list[Any]],
+    plain: str,
+    phone: str,
+    other: str,
+    wrong: dict[str, str],
+    lengths: list[str],
+    folder: str,
+    new: int,
 ) -> dict[str, Any]:
-    """joins: arguments of `joined`; the rest: files, and a folder to write to."""
+    """joins: arguments of `joined`; lengths: a short file and a long one; the rest: files, and a folder to write to."""
     files.register_folder()
     av.logging.set_level(av.logging.ERROR)
     place = Path(folder)
@@ -68,7 +75,9 @@ def main(
             return str(error)
         return "no error"
 
-    report: dict[str, Any] = {"joins": [joined(*arguments, new) for arguments in joins]}
+    # First, before anything else has raised the peak of memory.
+    report: dict[str, Any] = {"long": _of_a_long_file(*lengths, extended, saved)}
+    report["joins"] = [joined(*arguments, new) for arguments in joins]
     for direction in ("after", "before", "loop"):
         video = extended(plain, direction=direction)
         saved(video, f"{direction}.mp4", metadata={"prompt": {"b": 2}})
@@ -102,12 +111,13 @@ def main(
         "short loop": message(lambda: extended(wrong["short"], direction="loop")),
         "none": message(lambda: extended(7)),
     }
-    report["long"] = _of_a_long_file(long, extended, saved)
     return report
 
 
-def _of_a_long_file(long: str, extended: Callable[..., Any], saved: Callable[..., str]) -> dict[str, Any]:
-    """Frames that are decoded while new ones are made, and until all is saved; how far memory's peak rose, in MB."""
+def _of_a_long_file(short: str, long: str, extended: Callable[..., Any], saved: Callable[..., str]) -> dict[str, Any]:
+    """Frames that are decoded while new ones are made, and until all is saved; how much higher than for a short file
+    memory's peak is, in MB."""
+    saved(extended(short), "not so long.mp4")
     decoded = []
     read = reading._decoded
 
