@@ -25,8 +25,8 @@ A line `cut` instead of a transition cuts hard. Lengths are in frames, or in sec
 After a change only the segments that depend on it are made again; a cancelled film goes on where it was."""
 
 EXTEND_NOTE = """### Continue any video
-Here the clip comes from the sampler, as a latent: nothing is lost on the way. For a video file, wire *Load Video*, \
-*Get Video Components* and *Upscale Image* (to the size of the clip) into **images** instead of **latent**.
+Here the clip comes from the sampler, as a latent: nothing is lost on the way. For a video file there is *SEINE Extend \
+Video File*.
 
 **direction** also says what came before, fills the gap to a second clip, or closes the clip to a loop."""
 
@@ -91,7 +91,7 @@ def extended_file(file: str, prompt: str) -> Workflow:
     for name, title, top, text in (("positive", "Prompt", 60, prompt), ("negative", "Negative prompt", 260, "")):
         inputs = {"clip": ("checkpoint", 1), "text": text}
         steps[name] = Step("CLIPTextEncode", (440, top), (380, 150 if text else 110), inputs, title)
-    steps["file"] = Step("LoadVideo", (440, 480), (380, 400), {"file": file})
+    steps["file"] = Step("LoadVideo", (440, 480), (380, 440), {"file": file})
     steps["film"] = Step(
         "SEINEExtendVideoFile",
         (880, 60),
@@ -113,7 +113,7 @@ def extended_file(file: str, prompt: str) -> Workflow:
     groups = [
         ("Model", -20, 0, 420, 210, "#3f789e"),
         ("Prompt", 420, 0, 420, 390, "#3f789e"),
-        ("Your video", 420, 420, 420, 480, "#8A8"),
+        ("Your video", 420, 420, 420, 520, "#8A8"),
         ("Extend", 860, 0, 380, 720, "#a1309b"),
         ("Video", 1260, 0, 380, 490, "#b58b2a"),
     ]
