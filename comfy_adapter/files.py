@@ -16,6 +16,7 @@ BUNDLED = "bundled"
 _PACK = Path(__file__).resolve().parents[1]
 _PACK_MODELS = str(_PACK / "models")
 EXAMPLES = _PACK / "example_inputs"
+_EXAMPLE_SUFFIXES = {".png", ".mp4"}
 
 
 def register_folder() -> None:
@@ -28,7 +29,7 @@ def register_folder() -> None:
 
 
 def prepare_folders() -> None:
-    """Make models/seine, with a file that says what goes there, and put the templates' pictures among the inputs.
+    """Make models/seine, with a file that says what goes there, and put what the templates show among the inputs.
 
     What is there stays as it is; what cannot be written is left out: a folder may be another user's.
     """
@@ -38,9 +39,9 @@ def prepare_folders() -> None:
         (folder / "put_seine_checkpoints_here").touch()
         inputs = Path(folder_paths.get_input_directory())
         inputs.mkdir(parents=True, exist_ok=True)
-        for picture in sorted(EXAMPLES.glob("*.png")):
-            if not (inputs / picture.name).exists():
-                shutil.copyfile(picture, inputs / picture.name)
+        for example in sorted(EXAMPLES.iterdir()):
+            if example.suffix in _EXAMPLE_SUFFIXES and not (inputs / example.name).exists():
+                shutil.copyfile(example, inputs / example.name)
     except OSError as error:
         logging.warning("SEINE: %s could not be written (%s)", error.filename, error.strerror)
 

@@ -3,6 +3,7 @@
 from .conditioning import SEINEImageToVideo
 from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
+from .film_file import SEINEExtendVideoFile
 from .loaders import SEINECheckpointLoader, SEINEModelLoader
 from .mask import SEINEMaskBuilder
 from .merging import SEINEModelMerge
@@ -27,4 +28,5 @@ NODES = [
     SEINEGuidanceInterval,
     SEINEPromptTravel,
     SEINEModelMerge,
+    SEINEExtendVideoFile,
 ]

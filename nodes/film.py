@@ -11,32 +11,7 @@ from ..comfy_adapter.keyframes import check_size
 from ..comfy_adapter.sampling import require_keyframes
 from ..seine_model.preprocessing import FIT_CLIP, RESIZE_MODES
 from .checked import checked
-from .sampling_inputs import sampling_inputs
-
-
-def _window_inputs() -> list:
-    """How every window is sampled, and how long it is."""
-    return [
-        *sampling_inputs(
-            "film",
-            seed_after_run="fixed",  # a new seed would make everything anew
-            steps_tooltip="Denoising steps of every window: 25 with ddim, 250 with seine_ddpm.",
-        ),
-        io.Int.Input(
-            "window",
-            default=16,
-            min=2,
-            max=512,
-            tooltip="Frames the model sees at once. SEINE was trained on 16.",
-        ),
-        io.Int.Input(
-            "overlap",
-            default=3,
-            min=1,
-            max=256,
-            tooltip="Known frames each window continues from: more carry motion on better, fewer are faster.",
-        ),
-    ]
+from .sampling_inputs import window_inputs
 
 
 class SEINEExtendVideo(io.ComfyNode):
@@ -78,7 +53,7 @@ class SEINEExtendVideo(io.ComfyNode):
                     ),
                 ),
                 io.Int.Input("frames", default=32, min=1, max=100000, tooltip="How many frames to make."),
-                *_window_inputs(),
+                *window_inputs(),
                 io.Latent.Input("latent", optional=True, tooltip="The clip, frames as batch, as sampled."),
                 io.Image.Input("images", optional=True, tooltip="The clip as images, where there is no latent of it."),
                 io.Latent.Input("next_latent", optional=True, tooltip="Only for between: the clip after the gap."),
@@ -181,7 +156,7 @@ class SEINEStory(io.ComfyNode):
                         "image: the film has the first image's shape, and about as many pixels as width x height."
                     ),
                 ),
-                *_window_inputs(),
+                *window_inputs(),
                 io.Image.Input("images", optional=True, tooltip="The first image of each shot, in order, as a batch."),
                 io.Autogrow.Input(
                     "shot_images",

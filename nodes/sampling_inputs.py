@@ -47,3 +47,28 @@ def sampling_inputs(what: str, seed_after_run: bool | str, steps_tooltip: str) -
             ),
         ),
     ]
+
+
+def window_inputs() -> list:
+    """How every window of a film is sampled, and how long it is."""
+    return [
+        *sampling_inputs(
+            "film",
+            seed_after_run="fixed",  # a new seed would make everything anew
+            steps_tooltip="Denoising steps of every window: 25 with ddim, 250 with seine_ddpm.",
+        ),
+        io.Int.Input(
+            "window",
+            default=16,
+            min=2,
+            max=512,
+            tooltip="Frames the model sees at once. SEINE was trained on 16.",
+        ),
+        io.Int.Input(
+            "overlap",
+            default=3,
+            min=1,
+            max=256,
+            tooltip="Known frames each window continues from: more carry motion on better, fewer are faster.",
+        ),
+    ]

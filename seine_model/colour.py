@@ -33,15 +33,26 @@ def match_colours(
         if len(given) < frames:
             raise ValueError(f"{name}: {len(given)} frames, but frames is {frames}: lower it, or give more")
     ours, theirs = (images[:frames], reference[-frames:]) if before else (images[-frames:], reference[:frames])
-    mean, deviation = _statistics(ours)
-    wanted_mean, wanted_deviation = _statistics(theirs.to(images.device))
-    contrast = (wanted_deviation / deviation.clamp(min=1e-4)).clamp(1 / STRONGEST, STRONGEST)
+    match = ColourMatch(ours, theirs.to(images.device))
     result = torch.empty_like(images)
     for start in range(0, len(images), CHUNK):
         chunk = images[start : start + CHUNK]
-        matched = lab_to_rgb((_lab(chunk) - mean) * contrast + wanted_mean, clip=True).movedim(1, -1)
-        result[start : start + CHUNK] = torch.lerp(chunk, matched.to(chunk), strength)
+        result[start : start + CHUNK] = torch.lerp(chunk, match(chunk), strength)
     return result
+
+
+class ColourMatch:
+    """What gives `ours` the colours of `theirs` (both RGB ``[n, H, W, 3]``), to be done to other images."""
+
+    def __init__(self, ours: Tensor, theirs: Tensor) -> None:
+        self._mean, deviation = _statistics(ours)
+        self._wanted_mean, wanted_deviation = _statistics(theirs)
+        self._contrast = (wanted_deviation / deviation.clamp(min=1e-4)).clamp(1 / STRONGEST, STRONGEST)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """RGB images ``[n, H, W, 3]``, on the device that `ours` were on."""
+        matched = lab_to_rgb((_lab(images) - self._mean) * self._contrast + self._wanted_mean, clip=True)
+        return matched.movedim(1, -1).to(images)
 
 
 def _lab(images: Tensor) -> Tensor:

@@ -69,6 +69,20 @@ def size_like(images: Tensor, width: int, height: int, multiple: int) -> tuple[i
     return tuple(sides)
 
 
+def size_within(width: int, height: int, pixels: int, multiple: int) -> tuple[int, int]:
+    """Width and height in the shape of what is given and of at most about so many pixels, multiples of `multiple`."""
+    scale = min(1.0, math.sqrt(pixels / (width * height)))
+    return tuple(max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
+
+
+def rescale(images: Tensor, width: int, height: int) -> Tensor:
+    """``[n, H, W, C]`` to ``[n, height, width, C]``, whole and antialiased: scaled back, everything is where it was."""
+    if images.shape[1:3] == (height, width):
+        return images
+    pixels = images.movedim(-1, 1).float()
+    return F.interpolate(pixels, (height, width), mode="bicubic", antialias=True).movedim(1, -1).clamp(0, 1)
+
+
 def prepare_keyframes(images: Tensor, width: int, height: int, mode: str = "stretch", name: str = "images") -> Tensor:
     """``[n, H, W, C]`` images 0..1 to RGB ``[n, height, width, 3]``. Raises ValueError, see `check_images`."""
     check_images(images, name)

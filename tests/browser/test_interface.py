@@ -20,9 +20,11 @@ DROP = """text => {
         canvas.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}))
 }"""
 SOUGHT = {
-    **dict.fromkeys(("flf2v", "t2v", "i2v", "inbetween", "morph", "transition", "loop", "extend video"), 3),
+    **dict.fromkeys(
+        ("flf2v", "t2v", "i2v", "inbetween", "morph", "transition", "loop", "extend video", "extend mp4"), 3
+    ),
     **dict.fromkeys(("image to video", "text to video"), 3),
-    **dict.fromkeys(("过渡", "循环", "转场", "首尾帧", "关键帧", "文生视频", "图生视频"), 3),
+    **dict.fromkeys(("过渡", "循环", "转场", "首尾帧", "关键帧", "文生视频", "图生视频", "续写视频"), 3),
     # Before them are nodes of the host that have the words in their names.
     **{"first last frame": 4, "first frame": 4, "interpolate": 6},
 }

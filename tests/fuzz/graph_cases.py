@@ -17,7 +17,7 @@ SUBJECT, LOOK = "subject", "look"
 """Ids of the node that a graph is about, and of the one that looks at what it gives."""
 STOCK = ("KSampler", "SamplerCustom")
 """Nodes of the host that call the pack's MODEL and SAMPLER."""
-WIRES = ("MODEL", "CLIP", "VAE", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER", "AUDIO")
+WIRES = ("MODEL", "CLIP", "VAE", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER", "AUDIO", "VIDEO")
 LARGEST_CHEAP = {
     *("count", "tile_size", "frames_at_a_time", "fps", "strength", "start_percent", "end_percent", "denoise", "seed"),
     *("cfg", "overlap"),
@@ -63,6 +63,9 @@ def base(clip: Clip) -> Graph:
         "mask": node("SEINEMaskBuilder", mode="first frames", count=1, indices="0", frames=clip.frames, **size),
         "images": odd(tensor([clip.frames, clip.height, clip.width, 3])),
         "image": odd(tensor([1, clip.height, clip.width, 3])),
+        # The host reads no video that is narrower than 16 pixels.
+        "video images": odd(tensor([clip.frames, 32, 16 + clip.width, 3])),
+        "video": node("CreateVideo", images=["video images", 0], fps=8.0),
         "latent": odd({"dict": {"samples": tensor([clip.frames, 4, clip.height // 8, clip.width // 8])}}),
         "clip": node(
             "SEINEImageToVideo",
@@ -139,6 +142,13 @@ def _extend(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
     return given
 
 
+def _extend_file(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
+    given = _film(draw, options) | {"direction": draw(st.sampled_from(options["direction"])), "video": ["video", 0]}
+    given |= {"model": ["model", 0], "positive": ["positive", 0], "negative": ["negative", 0], "vae": ["model", 2]}
+    given |= {"frames": draw(st.integers(1, 6)), "width": 16, "height": 16}
+    return given | {"overlap": min(given["overlap"], clip.frames)}
+
+
 def _story(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
     lines = ["shot 2: a lake"] + ["transition 2: it freezes\nshot 1: ice"] * (clip.frames - 1)
     given = _film(draw, options)
@@ -189,6 +199,7 @@ ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = 
     "SEINESamplerDDPM": _fixed(),
     "SEINEVAEDecode": _decode,
     "SEINEExtendVideo": _extend,
+    "SEINEExtendVideoFile": _extend_file,
     "SEINEStory": _story,
     "SEINEMatchColors": _fixed(
         images=["images", 0], reference=["image", 0], reference_is="before", frames=1, strength=1.0

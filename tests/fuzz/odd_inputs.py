@@ -163,6 +163,8 @@ def wired(kind: str, frames: int, height: int, width: int) -> st.SearchStrategy[
         return st.one_of(st.sampled_from(made), twisted([3]), things())
     if kind == "AUDIO":
         return audio()
+    if kind == "VIDEO":
+        return things()
     tensors = {"IMAGE": image, "MASK": mask, "LATENT": latent, "CONDITIONING": conditioning}
     return tensors[kind](frames, height, width)
 

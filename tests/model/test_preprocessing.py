@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from seine_model.masks import assign_keyframes, frame_mask, kept_frames
-from seine_model.preprocessing import MID_GRAY, flatten_alpha, prepare_keyframes, resize
+from seine_model.preprocessing import MID_GRAY, flatten_alpha, prepare_keyframes, rescale, resize, size_within
 from tests import golden_data as golden
 
 CASES = [
@@ -91,3 +91,26 @@ def test_gray_images_become_rgb():
 def test_bad_images_are_refused(images, mode, message):
     with pytest.raises(ValueError, match=message):
         prepare_keyframes(images, 16, 16, mode)
+
+
+@pytest.mark.parametrize(
+    ("given", "pixels", "made"),
+    [
+        ((1920, 1080), 512 * 320, (536, 304)),
+        ((1080, 1920), 512 * 320, (304, 536)),
+        ((384, 384), 512 * 320, (384, 384)),
+        ((250, 130), 512 * 320, (248, 128)),
+        ((4000, 10), 64, (160, 8)),
+    ],
+)
+def test_a_size_within_keeps_the_shape_and_enlarges_nothing(given, pixels, made):
+    assert size_within(*given, pixels, 8) == made
+
+
+def test_what_is_rescaled_and_scaled_back_is_where_it_was():
+    across = torch.linspace(0.2, 0.8, 250).view(1, 1, 250, 1).expand(1, 130, 250, 3)
+    small = rescale(across, 64, 32)
+    assert small.shape == (1, 32, 64, 3)
+    back = rescale(small, 250, 130)
+    assert (back - across)[:, :, 8:-8].abs().max() < 0.002
+    assert rescale(across, 250, 130) is across

@@ -28,6 +28,7 @@ from tools.hosting.workflow_graph import TITLES
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
 BALL, RING, CROSS = (f"seine_{name}.png" for name in ("red_ball", "yellow_ring", "purple_cross"))
+MOVING_BALL = "seine_moving_ball.mp4"
 BALL_MOVES = "a red ball moves right over a green field"
 RING_TO_CROSS = "a yellow ring over blue stripes changes into a purple cross over a pink field"
 TRAVEL = "0: a red ball moves right over a green field\n15: a blue ball moves right over a green field"
@@ -215,6 +216,7 @@ def workflows() -> dict[str, Workflow]:
         "extend_video": film_workflows.extended(
             _clip(BALL_MOVES, 560, 240, [BALL]), "after", 48, "video/SEINE_extended"
         ),
+        "extend_file": film_workflows.extended_file(MOVING_BALL, BALL_MOVES),
         "loop": film_workflows.extended(_clip(BALL_MOVES, 560, 240, [BALL]), "loop", 10, "video/SEINE_loop"),
         "story": film_workflows.story([BALL, RING, CROSS], 512, 320),
         "stop_and_go_on": pass_workflows.stopped(_clip(BALL_MOVES, 512, 320, [BALL]), 12, "video/SEINE_stopped"),

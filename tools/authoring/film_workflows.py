@@ -27,10 +27,19 @@ transition, and the film leads back into its first shot.
 After a change only the segments that depend on it are made again; a cancelled film goes on where it was."""
 
 EXTEND_NOTE = """### Continue any video
-Here the clip comes from the sampler, as a latent: nothing is lost on the way. For a video file, wire *Load Video*, \
-*Get Video Components* and *Upscale Image* (to the size of the clip) into **images** instead of **latent**.
+Here the clip comes from the sampler, as a latent: nothing is lost on the way. For a video file there is *SEINE Extend \
+Video File*.
 
 **direction** also says what came before, fills the gap to a second clip, or closes the clip to a loop."""
+
+FILE_NOTE = """### Your own video
+Choose it in *Load Video*, and say in the prompt what it shows and goes on to show. Only its last frames are decoded; \
+the rest is copied as it is, with its sound.
+
+**frames** have the frame rate of the video: of most, 26 are about a second. **direction** also says what came before, \
+or leads back to the start.
+
+**width** and **height** say how many pixels new frames are made at. They get the size of the video in the end."""
 
 LOOP_NOTE = """### A loop
 The film ends as it began: between its last frame and its first, **frames** lead back, seeing both.
@@ -79,6 +88,41 @@ def extended(clip: Workflow, direction: str, frames: int, prefix: str) -> Workfl
     return written(clip, prefix, 2120)
 
 
+def extended_file(file: str, prompt: str) -> Workflow:
+    """Load a video, continue it, save it."""
+    steps = {"checkpoint": checkpoint_step()}
+    for name, title, top, text in (("positive", "Prompt", 60, prompt), ("negative", "Negative prompt", 260, "")):
+        inputs = {"clip": ("checkpoint", 1), "text": text}
+        steps[name] = Step("CLIPTextEncode", (440, top), (380, 150 if text else 110), inputs, title)
+    steps["file"] = Step("LoadVideo", (440, 480), (380, 440), {"file": file})
+    steps["film"] = Step(
+        "SEINEExtendVideoFile",
+        (880, 60),
+        (340, 640),  # with room for the preview
+        {
+            "model": ("checkpoint", 0),
+            "positive": ("positive", 0),
+            "negative": ("negative", 0),
+            "vae": ("checkpoint", 2),
+            "video": ("file", 0),
+            "direction": "after",
+            "frames": 13,
+            "width": 512,
+            "height": 320,
+            **settings(),
+        },
+    )
+    steps["save"] = _save_step(("film", 0), "video/SEINE_longer", (1280, 60))
+    groups = [
+        ("Model", -20, 0, 420, 210, "#3f789e"),
+        ("Prompt", 420, 0, 420, 390, "#3f789e"),
+        ("Your video", 420, 420, 420, 520, "#8A8"),
+        ("Extend", 860, 0, 380, 720, "#a1309b"),
+        ("Video", 1260, 0, 380, 490, "#b58b2a"),
+    ]
+    return Workflow(steps, groups, [(FILES_NOTE, 0, 250, 380, 330), (FILE_NOTE, 0, 620, 380, 330)])
+
+
 def story(images: list[str], width: int, height: int) -> Workflow:
     """Load, tell, write."""
     steps = {"checkpoint": checkpoint_step()}
@@ -120,11 +164,11 @@ def written(workflow: Workflow, prefix: str, x: int, fps: float | tuple[str, int
         (340, 130),
         {"samples": ("film", 0), "vae": ("checkpoint", 2), "fps": fps, "frames_at_a_time": 8},
     )
-    workflow.steps["save"] = Step(
-        "SaveVideo",
-        (x, 250),
-        (340, 410),
-        {"video": ("decode", 0), "filename_prefix": prefix, "format": "auto", "format.codec": "auto", "codec": "auto"},
-    )
+    workflow.steps["save"] = _save_step(("decode", 0), prefix, (x, 250))
     workflow.groups.append(("Video", x - 20, 0, 380, 680, "#b58b2a"))
     return workflow
+
+
+def _save_step(video: tuple[str, int], prefix: str, at: tuple[int, int]) -> Step:
+    inputs = {"video": video, "filename_prefix": prefix, "format": "auto", "format.codec": "auto", "codec": "auto"}
+    return Step("SaveVideo", at, (340, 410), inputs)

@@ -170,6 +170,25 @@ def stopped_clip() -> Image.Image:
     return canvas
 
 
+def strip_of_film(known: int = 12, new: int = 13) -> Image.Image:
+    """Strips of film: the frames of a file, and those that go on from them."""
+    canvas = _canvas()
+    draw = ImageDraw.Draw(canvas)
+    columns = 5
+    for row in range(-(-(known + new) // columns)):
+        top = TOP + row * 66
+        draw.rectangle([SCALE * v for v in (18, top, 382, top + 58)], fill=(16, 17, 20))
+        for hole in range(24):
+            for edge in (top + 3, top + 51):
+                left = 24 + hole * 15
+                draw.rectangle([SCALE * v for v in (left, edge, left + 7, edge + 4)], fill=BACKGROUND)
+    for number in range(known + new):
+        row, column = divmod(number, columns)
+        box = (24 + column * 72, TOP + row * 66 + 12, 64, 34)
+        _place(canvas, box, number / (known + new - 1), 0.0, number < known)
+    return canvas
+
+
 def thumbnails() -> dict[str, Image.Image]:
     """Picture by workflow name, RGB, 400x400."""
     drawn = {
@@ -182,6 +201,7 @@ def thumbnails() -> dict[str, Image.Image]:
         "second_pass": twofold_clip(),
         "extend_video": clip({0}, gap=10, columns=6, frames=48),
         "loop": looped_clip(),
+        "extend_file": strip_of_film(),
         "try_the_small_model": shapes_clip(),
         "prompt_travel": shapes_clip("blue"),
         "story": clip({0, 12, 24}, transition=True, gap=12, columns=5, frames=25),

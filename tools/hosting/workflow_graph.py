@@ -20,6 +20,7 @@ TITLES = {
     "text_to_video": "SEINE 5 Text to video",
     "prompt_travel": "SEINE 6 Prompt travel",
     "extend_video": "SEINE 7 Extend a clip",
+    "extend_file": "SEINE 8 Extend your own video",
     "loop": "SEINE 9 Loop",
     "story": "SEINE 10 Story",
     "stop_and_go_on": "SEINE 11 Stop and go on",

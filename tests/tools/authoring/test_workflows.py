@@ -11,6 +11,7 @@ import torch
 from tests.graphs import latents
 from tests.published import comparable, other_inputs, write_models
 from tools.authoring import build_workflows
+from tools.authoring.render_examples import VIDEO_FRAMES, VIDEO_SIZE
 from tools.hosting import workflow_graph
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
 from tools.training.small_model import measures
@@ -22,7 +23,7 @@ FRAMES, WIDTH, HEIGHT, STEPS = 16, 64, 64, 12
 EXAMPLES = Path(__file__).parents[3] / "example_inputs"
 PROMPT = "a red ball moves right over a green field"
 STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ncut\nshot 9 seed 7: {PROMPT}"
-LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37}
+LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37, "extend_file": VIDEO_FRAMES + FRAMES}
 BALL, RING, CROSS = build_workflows.BALL, build_workflows.RING, build_workflows.CROSS
 KEPT = {
     **dict.fromkeys(("image_to_video", "extend_video", "loop", "stop_and_go_on", "second_pass"), {0: BALL}),
@@ -41,7 +42,7 @@ def saved_nodes(name):
 
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
-    expected |= {"try_the_small_model", "prompt_travel", "extend_video", "loop", "story"}
+    expected |= {"try_the_small_model", "prompt_travel", "extend_video", "extend_file", "loop", "story"}
     expected |= {"keyframes", "stop_and_go_on", "second_pass"}
     assert set(NAMES) == expected
     assert {path.stem for path in FOLDER.glob("*.json")} == {TITLES[name] for name in expected}
@@ -121,7 +122,7 @@ def test_workflow_runs(client, ready, name):
     outputs = client.run(graph, events.append)
     *previews, file = client.files(outputs)
     assert len(previews) == (1 if name == "stop_and_go_on" else 0)
-    for sampler in ("SEINEKSampler", "SEINEExtendVideo", "SEINEStory"):
+    for sampler in ("SEINEKSampler", "SEINEExtendVideo", "SEINEStory", "SEINEExtendVideoFile"):
         for node_id in workflow_graph.nodes_of(graph, sampler):
             steps = [(event.value, event.maximum) for event in events if event.node_id == node_id and event.maximum]
             assert steps == sorted(set(steps)) and steps[-1][0] == steps[-1][1]  # the server may leave out quick ones
@@ -131,10 +132,12 @@ def test_workflow_runs(client, ready, name):
     factor = 4 if chained else 1
     assert len(frames) == (LENGTHS.get(name, FRAMES) - 1) * factor + 1
     enlarged = ENLARGED.get(name, 1)
-    assert frames[0].size == (enlarged * WIDTH, enlarged * HEIGHT)
+    size = (VIDEO_SIZE, VIDEO_SIZE) if name == "extend_file" else (enlarged * WIDTH, enlarged * HEIGHT)
+    assert frames[0].size == size
     if not chained:  # there, made-up weights enlarge the clip
         assert all(likeness(frames[index], picture) > 20 for index, picture in KEPT.get(name, {}).items())
-        assert name in ("transition", "keyframes", "story") or likeness(frames[FRAMES // 2]) < 20
+        other = -1 if name == "extend_file" else FRAMES // 2
+        assert name in ("transition", "keyframes", "story") or likeness(frames[other]) < 20
     assert file.filename.endswith(".mp4")
 
 
