@@ -320,9 +320,11 @@ def test_interface_in_chinese(served, page):
         assert (shown["label"], shown["value"]) == ("裁剪", "crop"), "what is sent stays as it is"
         page.wait_for_timeout(1000)
         browser.screenshot(page, "chinese")
-        page.evaluate(SET, {"width": 100})
+        page.evaluate(SET, {"keyframe_places": "99"})
         page.get_by_test_id("queue-button").click()
-        page.get_by_text("必须是 8 的倍数").first.wait_for()
+        page.get_by_test_id("error-overlay-see-errors").click()
+        page.wait_for_timeout(1500)
         browser.screenshot(page, "chinese-error")
+        page.get_by_text("请每张写一个，或留空以均匀分布").first.wait_for()
     finally:
         browser.save_settings(served.client.address, {"Comfy.Locale": "en"})
