@@ -36,6 +36,20 @@ PLACE = """type => {
     return app.canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] - 12])
 }"""
 
+SET = """values => {
+    for (const node of app.graph._nodes)
+        for (const widget of node.widgets ?? [])
+            if (widget.name in values) { widget.value = values[widget.name]; widget.callback?.(widget.value) }
+}"""
+CHINESE = """() => {
+    const note = app.graph._nodes.find(node => node.type == 'MarkdownNote')
+    const node = app.graph._nodes.find(node => node.type == 'SEINEImageToVideo')
+    const choice = node.widgets.find(widget => widget.name == 'resize_mode')
+    const titles = app.graph._nodes.filter(n => n.type == 'CLIPTextEncode').map(n => n.title)
+    const texts = [note.widgets[0].value, ...app.graph._groups.map(group => group.title), ...titles]
+    return {texts, label: choice._displayValue, value: choice.value}
+}"""
+
 
 def types(page):
     return page.evaluate("() => app.graph._nodes.map(node => node.type)")
@@ -220,7 +234,16 @@ def test_interface_in_chinese(served, page):
         expected = [chinese[name] for name in saved_types("image_to_video") if name.startswith("SEINE")]
         assert titles == expected
         assert all(re.search("[\u4e00-\u9fff]", title) for title in titles)
+        shown = page.evaluate(CHINESE)
+        assert [text for text in shown["texts"] if not re.search("[\u4e00-\u9fff]", text)] == []
+        assert (shown["label"], shown["value"]) == ("裁剪", "crop"), "what is sent stays as it is"
         page.wait_for_timeout(1000)
         browser.screenshot(page, "chinese")
+        page.evaluate(SET, {"keyframe_places": "99"})
+        page.get_by_test_id("queue-button").click()
+        page.get_by_test_id("error-overlay-see-errors").click()
+        page.wait_for_timeout(1500)
+        browser.screenshot(page, "chinese-error")
+        page.get_by_text("请每张写一个，或留空以均匀分布").first.wait_for()
     finally:
         browser.save_settings(served.client.address, {"Comfy.Locale": "en"})

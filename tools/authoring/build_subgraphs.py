@@ -40,6 +40,8 @@ class Blueprint:
 
     workflow: str
     description: str
+    in_chinese: tuple[str, str]
+    """Words to find it by, and its description: the interface translates neither, and takes more words and one text."""
     ports: tuple[Port, ...]
     kept_groups: tuple[str, ...]
     result: str = "video"
@@ -61,12 +63,14 @@ BLUEPRINTS = {
     "Image to Video (SEINE)": Blueprint(
         "image_to_video",
         "A clip that begins with the image.",
+        ("图生视频", "以图片为首帧的短片。"),
         (Port("image", (("clip", "first_image"),), required_link=True), *_CLIP, _RESIZE),
         _CLIP_GROUPS,
     ),
     "Transition (SEINE)": Blueprint(
         "transition",
         "A clip that leads from one image to the other.",
+        ("转场 首尾帧", "从一张图片过渡到另一张的短片。"),
         (
             *(Port(name, (("clip", name),), required_link=True) for name in ("first_image", "last_image")),
             *_CLIP,
@@ -74,10 +78,13 @@ BLUEPRINTS = {
         ),
         _CLIP_GROUPS,
     ),
-    "Text to Video (SEINE)": Blueprint("text_to_video", "A clip from a prompt alone.", _CLIP, _CLIP_GROUPS),
+    "Text to Video (SEINE)": Blueprint(
+        "text_to_video", "A clip from a prompt alone.", ("文生视频", "只由提示词生成的短片。"), _CLIP, _CLIP_GROUPS
+    ),
     "Story (SEINE)": Blueprint(
         "story",
         "A film of many shots, each from an image, with transitions between them.",
+        ("故事 长片 分镜", "由多个镜头组成的影片，每个镜头来自一张图片，镜头之间有过渡。"),
         (
             Port("images", (("film", "images"),), required_link=True),
             *(Port(name, (("film", name),)) for name in ("story", "negative_prompt", "fps", "width", "height")),
@@ -183,7 +190,10 @@ def subgraph_file(name: str, blueprint: Blueprint, object_info: dict[str, Any]) 
         "links": [],
         "version": 0.4,
         "definitions": {"subgraphs": [definition]},
-        "extra": {},
+        "extra": {
+            "BlueprintDescription": f"{blueprint.description} {blueprint.in_chinese[1]}",
+            "BlueprintSearchAliases": blueprint.in_chinese[0].split(),
+        },
     }
 
 

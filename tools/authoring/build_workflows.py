@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tools.authoring import film_workflows, from_host, pass_workflows
+from tools.authoring import apps, film_workflows, from_host, pass_workflows
 from tools.authoring.graph_formats import Step, Workflow, api_format, interface_format
 from tools.authoring.loading_steps import (
     CHAIN_NOTE,
@@ -233,7 +233,7 @@ def workflows() -> dict[str, Workflow]:
 
 def files(object_info: dict[str, Any]) -> dict[Path, str]:
     """Path below workflows/ and content of every file."""
-    result = {}
+    result = apps.files(workflows(), object_info)
     for name, workflow in workflows().items():
         result[Path(f"{TITLES[name]}.json")] = json.dumps(interface_format(workflow, object_info), indent=1) + "\n"
         result[Path("api") / f"{name}.json"] = json.dumps(api_format(workflow), indent=1) + "\n"

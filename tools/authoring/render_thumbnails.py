@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from PIL import Image, ImageDraw
 
+from tools.authoring import apps
 from tools.hosting.workflow_graph import interface_file
 from tools.training.small_model import world
 
@@ -211,7 +212,8 @@ def thumbnails() -> dict[str, Image.Image]:
 
 def main() -> None:
     for name, image in thumbnails().items():
-        image.save(interface_file(name, ".jpg"), quality=88, optimize=True)
+        for suffix in (".jpg", f"{apps.SUFFIX}.jpg")[: 1 + (name in apps.APPS)]:
+            image.save(interface_file(name, suffix), quality=88, optimize=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 
 from tests.graphs import latents
 from tests.published import comparable, other_inputs, write_models
-from tools.authoring import build_workflows
+from tools.authoring import apps, build_workflows
 from tools.authoring.render_examples import VIDEO_FRAMES, VIDEO_SIZE
 from tools.hosting import workflow_graph
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
@@ -45,8 +45,9 @@ def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected |= {"try_the_small_model", "prompt_travel", "extend_video", "extend_file", "loop", "story"}
     expected |= {"keyframes", "stop_and_go_on", "second_pass"}
     assert set(NAMES) == expected
-    assert {path.stem for path in FOLDER.glob("*.json")} == {TITLES[name] for name in expected}
-    assert {path.stem for path in FOLDER.glob("*.jpg")} == {TITLES[name] for name in expected}
+    shown = {TITLES[name] for name in expected} | {apps.title(name) for name in apps.APPS}
+    assert {path.stem for path in FOLDER.glob("*.json")} == shown
+    assert {path.stem for path in FOLDER.glob("*.jpg")} == shown
     assert {path.stem for path in (FOLDER / "api").glob("*.json")} == expected
     assert all(path.stat().st_size < 60_000 for path in FOLDER.glob("*.jpg"))
 
@@ -151,7 +152,7 @@ def test_committed_files_are_what_the_description_gives(client, host):
 
 
 def test_templates_are_found_by_the_interface(client):
-    assert set(client.templates()["comfyui-seine"]) == set(TITLES.values())
+    assert set(client.templates()["comfyui-seine"]) == {*TITLES.values(), *map(apps.title, apps.APPS)}
 
 
 def test_templates_are_listed_in_the_order_they_are_to_be_tried():
