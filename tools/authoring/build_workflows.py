@@ -35,7 +35,9 @@ TRAVEL = "0: a red ball moves right over a green field\n15: a blue ball moves ri
 BETWEEN = "more_keyframes.keyframe0"
 
 
-def _clip(prompt: str, width: int, height: int, images: list[str], cfg: float = 8.0) -> Workflow:
+def _clip(
+    prompt: str, width: int, height: int, images: list[str], cfg: float = 8.0, resize_mode: str = "crop"
+) -> Workflow:
     """Load, describe, sample, decode. images: files of Load Image.
 
     The first begins the clip, the last of several ends it.
@@ -58,7 +60,7 @@ def _clip(prompt: str, width: int, height: int, images: list[str], cfg: float = 
                 "vae": ("checkpoint", 2),
                 "width": width,
                 "height": height,
-                "resize_mode": "crop",
+                "resize_mode": resize_mode,
                 "batch_size": 1,
                 "frames": 16,
                 "keyframe_places": "",
@@ -201,7 +203,13 @@ def workflows() -> dict[str, Workflow]:
     """All of them, by the name of the API's file."""
     return {
         "try_the_small_model": _of_small_model(),
-        "image_to_video": _saved(_clip(BALL_MOVES, 560, 240, [BALL]), "decode", 8.0, "video/SEINE"),
+        "image_to_video": _saved(
+            # Nothing of a single picture need be cut away.
+            _clip(BALL_MOVES, 512, 320, [BALL], resize_mode="fit clip to image"),
+            "decode",
+            8.0,
+            "video/SEINE",
+        ),
         "transition": _saved(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS]), "decode", 8.0, "video/SEINE_transition"),
         "keyframes": _saved(
             _with_keyframes(_clip(RING_TO_CROSS, 512, 320, [BALL, RING, CROSS]), "7"),
