@@ -216,7 +216,7 @@ def test_help_page_opens(page):
     page.mouse.click(*place)
     page.get_by_test_id("info-button").click()
     page.get_by_text("SEINE's own sampler").first.wait_for()
-    picture = page.locator("img[src*='/pictures/SEINEKSampler.gif']").first
+    picture = page.locator("img[src*='/SEINEKSampler/clip.gif']").first
     assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 100
     browser.screenshot(page, "help")
 

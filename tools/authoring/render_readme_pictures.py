@@ -2,7 +2,7 @@
 
 docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.gif what it
 makes with the small model, beside the pictures it is given; of the transition also docs/images/hero.gif, of four the
-pictures of help pages, web/docs/pictures/. Without a NAME also the template dialog (docs/images/templates.png) and a
+pictures of help pages, web/docs/NODE/clip.gif. Without a NAME also the template dialog (docs/images/templates.png) and a
 run with its preview (docs/images/running.png).
 """
 
@@ -25,7 +25,7 @@ SIDE, GAP = 128, 4
 """Of a result: height of its pictures in pixels, and the space between them."""
 MOST_SHOWN, MOST_BYTES, MOST_BYTES_OF_HELP = 32, 300_000, 200_000
 """Frames of a result, of longer films every second or third, and the size of its file."""
-HELP = REPOSITORY / "web" / "docs" / "pictures"
+HELP = REPOSITORY / "web" / "docs"
 HELP_PAGES = {
     "image_to_video": ("SEINEImageToVideo", 1),
     "extend_video": ("SEINEExtendVideo", 1),
@@ -89,7 +89,6 @@ def main() -> int:
 
     names = sys.argv[1:] or list(workflow_graph.TITLES)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    HELP.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as base,
         ComfyServer(hosts.find("modern"), Path(base)) as server,
@@ -104,7 +103,7 @@ def main() -> int:
                 save_moving(given, films, FOLDER / f"result-{name}.gif", MOST_BYTES)
                 if name in HELP_PAGES:
                     node, stills = HELP_PAGES[name]
-                    save_moving(given[:stills], films, HELP / f"{node}.gif", MOST_BYTES_OF_HELP)
+                    save_moving(given[:stills], films, HELP / node / "clip.gif", MOST_BYTES_OF_HELP)
                 if name == "transition":
                     save_hero(films[0])
         graphs(server.client.address, names)
