@@ -21,6 +21,8 @@ TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 GROUPS: dict[str, tuple[str, ...]] = {
     # What talks to a server and handles pictures; enough where ComfyUI has a Python of its own.
     "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "requests", "tqdm"),
+    # Reads the official configuration files by the rules of the library that the official code reads them with.
+    "batch": ("omegaconf", "pyyaml"),
     "torch": TORCH,
     "training": ("transformers", "safetensors", "matplotlib"),
     # pytest-xdist 3.8 tells groups by an attribute that pytest 9.2 no longer reads: each test would be a group of its
