@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.hosting import environment, hosts
 from tools.hosting.environment import SetupError
+from tools.hosting.server import ServerError
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for the jobs alone
             code = environment.enter(Path(__file__), "client", "batch")
         return run(options) if code is None else code
-    except SetupError as problem:
+    except (SetupError, ServerError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -92,7 +93,12 @@ def run(options: argparse.Namespace) -> int:
 
     if options.dry_run:
         return dry_run(jobs(), models)
-    raise SystemExit("engine")
+    from tools.jobs.local import make_all
+    from tools.jobs.results import Results
+
+    tally = make_all(jobs, Results(output), models, lambda: hosts.find(options.host), options.device == "cpu", tell)
+    print(f"{tally}\nIn {output}")
+    return 0 if tally.complete else 1
 
 
 def dry_run(jobs: Iterable[Any], models: Any) -> int:
@@ -133,10 +139,10 @@ def _limited(items: Iterable[Any], limit: int | None) -> Iterator[Any]:
 
     count = 0
     for item in items:
-        count += isinstance(item, Keyed)
-        if limit is not None and count > limit:
-            return
         yield item
+        count += isinstance(item, Keyed)
+        if count == limit:
+            return
 
 
 if __name__ == "__main__":

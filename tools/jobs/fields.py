@@ -20,6 +20,8 @@ RESIZE_MODES = ("crop", "pad", "stretch")
 FPS = 8
 FIRST_CLIP = 16
 """Frames of the clip that a film of extend or loop begins with."""
+FEWEST_STEPS = {"seine": 2}
+"""By scheduler: SEINE's visits the first timestep and the last."""
 MOST_SEED = 2**64 - 1
 SAMPLERS = (
     *("ddim", "seine_ddpm", "euler", "euler_cfg_pp", "euler_ancestral", "euler_ancestral_cfg_pp", "heun", "heunpp2"),

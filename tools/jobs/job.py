@@ -10,6 +10,7 @@ from typing import Any
 from seine_model.story import parse_story
 from tools.hosting import workflow_graph
 from tools.jobs.fields import (
+    FEWEST_STEPS,
     FIELDS,
     FIRST_CLIP,
     FORMATS,
@@ -90,6 +91,7 @@ def read_row(row: Mapping[str, Any], find: Callable[[str], Path | str], number: 
     # What is wrong with the images is said once.
     if "images" not in {problem.partition(":")[0] for problem in values.problems}:
         _check_images(values, kind, mask, frames, len(images))
+    scheduler = values.choice("scheduler", default["scheduler"], SCHEDULERS)
     identity = values.text("id").strip() or None
     job = Job(
         id=identity,
@@ -101,10 +103,10 @@ def read_row(row: Mapping[str, Any], find: Callable[[str], Path | str], number: 
         width=_side(values, "width", default["width"]),
         height=_side(values, "height", default["height"]),
         frames=frames,
-        steps=values.whole("steps", default["steps"], 1, 1000),
+        steps=values.whole("steps", default["steps"], FEWEST_STEPS.get(scheduler, 1), 1000),
         cfg=values.number("cfg", default["cfg"], 0, 100),
         sampler=values.choice("sampler", default["sampler_name"], SAMPLERS),
-        scheduler=values.choice("scheduler", default["scheduler"], SCHEDULERS),
+        scheduler=scheduler,
         format=values.choice("format", FORMATS[0], FORMATS),
         mask=mask,
         resize_mode=values.choice("resize_mode", default["resize_mode"], RESIZE_MODES),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools.jobs.fields import MOST_SEED
+from tools.jobs.fields import FEWEST_STEPS, MOST_SEED
 from tools.jobs.folders import listed, pairs_in, taken_ends
 from tools.jobs.found import Found, Note, Problem, problems
 from tools.jobs.frame_masks import mask_problem, read_mask
@@ -179,7 +179,7 @@ def _steps(values: Values) -> int:
         spaced = "spaces the steps in a way that the scheduler seine does not have"
         values.wrong("num_sampling_steps", f"{given!r:.40} {spaced}; the nearest right one is {near}, evenly spaced")
         return 250
-    return values.whole("num_sampling_steps", 250, 1, 1000)
+    return values.whole("num_sampling_steps", 250, FEWEST_STEPS["seine"], 1000)
 
 
 def _first(values: Values) -> str | None:
