@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import av
@@ -54,7 +55,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path, arguments, words):
     assert ran.returncode == 2 and words in ran.stderr and not ran.stdout
 
 
-GOOD, BAD = 7, 3
+ROWS = 7
 SETTINGS = {"width": 64, "height": 64, "frames": 4, "steps": 2, "cfg": 2}
 
 
@@ -75,19 +76,14 @@ def wait_until(happens, seconds: float = 120) -> None:
 
 @pytest.mark.one_host
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends hosts with their parent on Linux alone")
-def test_a_batch_killed_resumed_and_mended(host, tmp_path):
-    """Ten rows, three of them bad; killed after two clips, run again, mended, run again, and once more for nothing."""
-    for number in range(GOOD + BAD):
-        picture(tmp_path / f"{number}.png", 20 * number)
+def test_a_batch_killed_mended_and_resumed(host, tmp_path):
+    """Seven rows, three of them bad; killed after two clips, mended, run again, and once more for nothing."""
     formats = ["mp4", "gif", "webm", "webp"]
-    rows = [{"id": f"clip {n}", "images": [f"{n}.png"], "prompt": "a red ball", "seed": n} for n in range(GOOD + BAD)]
-    rows = [{**row, "format": formats[n % 4]} for n, row in enumerate(rows)]
+    rows = [{"id": f"clip {n}", "images": [f"{n}.png"], "format": formats[n % 4], "seed": n} for n in range(ROWS)]
+    for number in range(ROWS):
+        picture(tmp_path / f"{number}.png", 20 * number)
     bad = [dict(row) for row in rows]
-    bad[3]["images"], bad[6]["frame"], bad[9]["seed"] = ["33.png"], 8, "x"
-
-    def write(given):
-        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, given)))
-
+    bad[3]["images"], bad[5]["frame"], bad[6]["seed"] = ["33.png"], 8, "x"
     out, command = tmp_path / "out", [*COMMAND, "rows.jsonl", "--output", "out", "--device", "cpu", "--host", host.name]
     command += ["--checkpoint", "seine-small.safetensors"]
     command += [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
@@ -97,13 +93,8 @@ def test_a_batch_killed_resumed_and_mended(host, tmp_path):
         lines = file.read_text().splitlines() if file.exists() else []
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
-    def sidecars():
-        return sorted(path.name for path in out.glob("*.json"))
-
-    def run():
-        return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, env=environment(), timeout=300, check=False
-        )
+    def write(given):
+        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, given)))
 
     write(bad)
     with subprocess.Popen(
@@ -112,24 +103,19 @@ def test_a_batch_killed_resumed_and_mended(host, tmp_path):
         wait_until(lambda: len(events("made")) >= 2 or killed.poll() is not None)
         killed.send_signal(signal.SIGKILL)
     wait_until(lambda: gone(events("host")[0]["process"]), 30)
-    finished = sidecars()
+    finished = sorted(path.name for path in out.glob("*.json"))
     assert len(finished) >= 2 and all((out / name.removesuffix(".json")).stat().st_size for name in finished)
-
-    ran = run()
-    assert ran.returncode == 1, ran.stdout + ran.stderr
-    assert len(sidecars()) == GOOD and set(finished) <= set(sidecars())
-    counts = f"{GOOD - len(finished)} made, {len(finished)} already there, 0 failed, {BAD} rows could not be read"
-    assert counts in ran.stdout
-    assert f"{GOOD}/{GOOD}" in ran.stderr and "clips/h" in ran.stderr
     failed = [json.loads(line) for line in (out / "failed.jsonl").read_text().splitlines()]
     assert [line["error"].partition(":")[0] for line in failed] == ["images", "frame", "seed"]
-    assert "the nearest is frames" in failed[1]["error"]
 
     write(rows)
+    run = partial(subprocess.run, command, cwd=tmp_path, capture_output=True, text=True, env=environment(), check=False)
     ran = run()
-    assert ran.returncode == 0 and "3 made, 7 already there, 0 failed" in ran.stdout, ran.stdout + ran.stderr
-    files = [out / f"clip_{n}.{formats[n % 4]}" for n in range(GOOD + BAD)]
-    assert len({file.read_bytes() for file in files}) == GOOD + BAD
+    counts = f"{ROWS - len(finished)} made, {len(finished)} already there, 0 failed"
+    assert ran.returncode == 0 and counts in ran.stdout, ran.stdout + ran.stderr
+    assert f"{ROWS}/{ROWS}" in ran.stderr and "clips/h" in ran.stderr
+    files = [out / f"clip_{n}.{formats[n % 4]}" for n in range(ROWS)]
+    assert len({file.read_bytes() for file in files}) == ROWS
     for file in files[::4]:
         with av.open(str(file)) as video:
             assert sum(1 for _ in video.decode(video=0)) == SETTINGS["frames"]
@@ -137,4 +123,4 @@ def test_a_batch_killed_resumed_and_mended(host, tmp_path):
     assert all(gone(event["process"]) for event in events("host"))
 
     ran = run()
-    assert ran.returncode == 0 and "0 made, 10 already there" in ran.stdout and len(events("host")) == 3
+    assert ran.returncode == 0 and f"0 made, {ROWS} already there" in ran.stdout and len(events("host")) == 2

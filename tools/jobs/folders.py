@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seine_model.picture_folders import folders_in, images_in, prompt_of
 from tools.jobs.found import Found, Note, problems
 from tools.jobs.job import read_row
-from tools.jobs.naming import file_name, natural, prompt_of
-from tools.jobs.pictures import images_in, problem_of
-
-IGNORED = ("__MACOSX",)
+from tools.jobs.naming import file_name
+from tools.jobs.pictures import problem_of
 
 
 def jobs_in_folder(folder: Path, settings: Mapping[str, Any], without: Path | None) -> Found:
@@ -43,15 +42,8 @@ def jobs_in_folder(folder: Path, settings: Mapping[str, Any], without: Path | No
 
 
 def pairs_in(folder: Path, without: Path | None) -> list[Path]:
-    """The sub-folders in natural order."""
-    return sorted(
-        (
-            sub
-            for sub in folder.iterdir()
-            if sub.is_dir() and not sub.name.startswith(".") and sub.name not in IGNORED and sub.resolve() != without
-        ),
-        key=lambda sub: natural(sub.name),
-    )
+    """The sub-folders in natural order, but for one."""
+    return [sub for sub in folders_in(folder) if sub.resolve() != without]
 
 
 def taken_ends(where: str, images: list[Path], others: list[str]) -> Found:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seine_model.picture_folders import prompt_of
 from seine_model.story import parse_story
 from tools.hosting import workflow_graph
 from tools.jobs.fields import (
@@ -22,7 +23,7 @@ from tools.jobs.fields import (
     TEMPLATES,
 )
 from tools.jobs.frame_masks import mask_problem
-from tools.jobs.naming import file_name, prompt_of
+from tools.jobs.naming import file_name
 from tools.jobs.values import Values, shown
 
 

@@ -1,28 +1,14 @@
-"""Natural order, prompts from file names, and file names from prompts."""
+"""File names from prompts and ids."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import PurePath
 
 MOST_BYTES = 120
 """Of a result's name: room for what is added within the 255 that file systems have."""
-_DIGITS = re.compile(r"(\d+)")
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
-
-
-def natural(name: str) -> list[tuple[int, int | str]]:
-    """A key to sort names by in which 9 comes before 10."""
-    parts = _DIGITS.split(name)
-    return [(0, int(part)) if index % 2 else (1, part.casefold()) for index, part in enumerate(parts)] + [(2, name)]
-
-
-def prompt_of(path: str | PurePath) -> str:
-    """The prompt that the official code reads from a path: its last part up to the first dot, `_` as space."""
-    last = str(path).replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return last.partition(".")[0].replace("_", " ")
 
 
 def file_name(text: str) -> str:

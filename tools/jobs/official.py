@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from seine_model.picture_folders import images_in, prompt_of
 from tools.jobs.fields import FEWEST_STEPS, MOST_SEED
 from tools.jobs.folders import listed, pairs_in, taken_ends
 from tools.jobs.found import Found, Note, Problem, problems
 from tools.jobs.frame_masks import mask_problem, read_mask
 from tools.jobs.job import Job
-from tools.jobs.naming import file_name, prompt_of
-from tools.jobs.pictures import find, find_image, images_in, problem_of
+from tools.jobs.naming import file_name
+from tools.jobs.pictures import find, find_image, problem_of
 from tools.jobs.values import Values, nearest, shown
 
 KEYS = (

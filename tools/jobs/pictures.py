@@ -1,4 +1,4 @@
-"""Images on disk: found, looked at, listed."""
+"""Images on disk: found, and looked at."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-
-from tools.jobs.naming import natural
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def find_image(name: str, folders: Sequence[Path]) -> Path | str:
@@ -34,13 +30,6 @@ def problem_of(path: Path) -> str | None:
     """What is wrong with an image file; its pixels are not read."""
     facts = path.stat()
     return _problem_of(str(path), facts.st_size, facts.st_mtime_ns)
-
-
-def images_in(folder: Path) -> tuple[list[Path], list[str]]:
-    """The image files of a folder in natural order, and the names of all other files in it."""
-    files = sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: natural(path.name))
-    images = [path for path in files if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
-    return images, [path.name for path in files if path not in set(images)]
 
 
 @lru_cache(4096)

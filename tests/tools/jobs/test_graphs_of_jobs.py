@@ -13,7 +13,7 @@ from tools.jobs.graphs import graph_of
 from tools.jobs.job import TEMPLATES, Job, read_row
 from tools.jobs.keys import keyed
 from tools.jobs.models import models_of
-from tools.jobs.naming import file_name, natural, prompt_of
+from tools.jobs.naming import file_name
 
 STORY = "shot 4: a\ntransition 4: b\nshot 4: c"
 IMAGES = {"image_to_video": 1, "transition": 2, "text_to_video": 0, "extend": 1, "story": 2, "loop": 1}
@@ -154,17 +154,6 @@ def test_a_job_without_seed_has_one_of_its_own(job):
     assert keyed(replace(plain, seed=first.seed), MODELS).key == first.key
     # The same on a machine that does not have the checkpoint.
     assert keyed(plain, replace(MODELS, fingerprint="0" * 64)).seed == first.seed
-
-
-def test_natural_order():
-    assert sorted(["10", "9", "a2", "a10", "B1"], key=natural) == ["9", "10", "a2", "a10", "B1"]
-
-
-@pytest.mark.parametrize(
-    ("path", "prompt"), [("a/b_c.d.png", "b c"), ("a/b_c/", "b c"), ("x\\y_z.png", "y z"), ("1", "1"), ("a.b/c", "c")]
-)
-def test_prompts_of_paths(path, prompt):
-    assert prompt_of(path) == prompt
 
 
 def test_file_names_are_safe_short_and_distinct():
