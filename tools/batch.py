@@ -35,7 +35,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--output", type=Path, help="folder for the clips (of a configuration: its save_path, where this is left out)"
     )
-    parser.add_argument("--engine", choices=("local",), default="local", help="local: one ComfyUI on this machine")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="local: one ComfyUI; ray: many")
+    parser.add_argument("--address", help="of a running Ray, such as auto or 10.0.0.1:6379 (default: one of its own)")
+    parser.add_argument("--hosts-per-gpu", type=int, default=1, help="with ray: ComfyUIs on each GPU, or CPU machine")
     parser.add_argument("--dry-run", action="store_true", help="print the jobs as JSON lines and make nothing")
     parser.add_argument("--limit", type=int, help="only so many jobs, from the first on")
     parser.add_argument(
@@ -53,6 +55,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         parser.error(f"--limit: {options.limit} is too few: give 1 or more")
+    if options.hosts_per_gpu < 1:
+        parser.error(f"--hosts-per-gpu: {options.hosts_per_gpu} is too few: give 1 or more")
+    if options.engine != "ray" and (options.address or options.hosts_per_gpu > 1):
+        parser.error("--address and --hosts-per-gpu go with --engine ray")
     for setting in options.set:
         if "=" not in setting:
             parser.error(f"--set: {setting!r} is not KEY=VALUE, such as steps=50")
@@ -63,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for the jobs alone
-            code = environment.enter(Path(__file__), "client", "batch")
+            own = "ray" if options.engine == "ray" and not options.dry_run else None
+            code = environment.enter(Path(__file__), "client", "batch", own=own)
         return run(options) if code is None else code
     except (SetupError, ServerError) as problem:
         print(f"error: {problem}", file=sys.stderr)
@@ -93,10 +100,15 @@ def run(options: argparse.Namespace) -> int:
 
     if options.dry_run:
         return dry_run(jobs(), models)
-    from tools.jobs.local import make_all
+    from tools.jobs import local, on_ray
     from tools.jobs.results import Results
 
-    tally = make_all(jobs, Results(output), models, lambda: hosts.find(options.host), options.device == "cpu", tell)
+    results, cpu = Results(output), options.device == "cpu"
+    if options.engine == "ray":
+        cluster = on_ray.Cluster(options.address, options.hosts_per_gpu, options.host, cpu)
+        tally = on_ray.make_all(jobs, results, models, cluster, tell)
+    else:
+        tally = local.make_all(jobs, results, models, lambda: hosts.find(options.host), cpu, tell)
     print(f"{tally}\nIn {output}")
     return 0 if tally.complete else 1
 

@@ -26,6 +26,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "requests", "tqdm"),
     # Reads the official configuration files by the rules of the library that the official code reads them with.
     "batch": ("omegaconf", "pyyaml"),
+    # The engine of batches beyond one host; in an environment of its own.
+    "ray": ("ray==2.60.*",),
     "torch": TORCH,
     "training": ("transformers", "safetensors", "matplotlib"),
     # pytest-xdist 3.8 tells groups by an attribute that pytest 9.2 no longer reads: each test would be a group of its
@@ -87,6 +89,12 @@ def ensure_on_top(name: str, requirements: Path, *groups: str) -> Path:
     """
     shared = ensure(*groups)
     return _ensure(cache_folder() / f"venv-{name}", {name: _read_requirements(requirements)}, shared)
+
+
+def ensure_own(name: str, *groups: str) -> Path:
+    """Have a venv for one group of `GROUPS` alone, on top of the one with the others; return its interpreter."""
+    shared = ensure(*groups)
+    return _ensure(cache_folder() / f"venv-{name}", {name: list(GROUPS[name])}, shared)
 
 
 def _ensure(venv: Path, wanted: dict[str, list[str]], on_top_of: Path | None = None) -> Path:
@@ -173,16 +181,18 @@ def ending_with_this_one(sent: int) -> dict[str, Any]:
     return {"preexec_fn": before_it_runs}
 
 
-def enter(script: Path, *groups: str) -> int | None:
+def enter(script: Path, *groups: str, own: str | None = None) -> int | None:
     """Run a script again, with its arguments, in the environment that has these groups; return its exit code.
 
-    None where this is that run already: it can import what it needs.
+    own: a group with an environment of its own, on top of theirs. None where this is that run already: it can import
+    what it needs.
     """
     if STARTED in os.environ:
         tidy_up_when_terminated()
         return None
     started = time.time()
-    command = [ensure(*groups), script.resolve(), *sys.argv[1:]]
+    python = ensure(*groups) if own is None else ensure_own(own, *groups)
+    command = [python, script.resolve(), *sys.argv[1:]]
     return run_to_its_end(command, env=os.environ | {STARTED: str(started)})
 
 

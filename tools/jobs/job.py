@@ -80,7 +80,8 @@ def read_row(row: Mapping[str, Any], find: Callable[[str], Path | str], number: 
     kind = values.choice("kind", _kind_of(len(images)), TEMPLATES)
     default = DEFAULTS[kind]
     prompt = values.text("prompt").strip() or (prompt_of(images[0]) if len(images) == 1 and kind != "story" else "")
-    if not prompt:
+    # An image that is wrong is said once, not again as a prompt that could not be read from its name.
+    if not prompt and not values.problems:
         values.wrong("prompt", "it is missing; say what the clip shows")
     frames = _frames(values, kind, prompt, len(images))
     mask = values.text("mask").strip().lower() or {"image_to_video": "first1", "transition": "onelast1"}.get(kind, "")

@@ -71,6 +71,9 @@ class WarmHost:
 
     def make(self, job: Keyed, on_progress: Callable[[Progress], None] | None = None) -> Made:
         """Run a job. Raises RunError for what is wrong with it, ServerError where the host has ended."""
+        import requests  # as in the client: the environment that has them may not be there yet
+        import websocket
+
         started = time.monotonic()
         self._count += 1
         client = self._server.client
@@ -83,9 +86,9 @@ class WarmHost:
             models = self._models.model_name, self._models.base_name
             graph = self._on_this_device(graph_of(job.job, names, *models, job.seed, prefix))
             outputs = client.run(graph, on_progress, MOST_SECONDS)
-        except OSError:
-            self._server.check()  # the host's end is what there is to say
-            raise
+        except (requests.ConnectionError, requests.Timeout, ConnectionError, websocket.WebSocketException) as problem:
+            # A process that was killed closes its connections a moment before it is seen to have ended.
+            raise ServerError(f"the host does not answer ({problem})") from problem
         finally:
             for name in set(names):
                 (self._server.base / "input" / name).unlink(missing_ok=True)
