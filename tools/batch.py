@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -75,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SetupError, ServerError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who reads the jobs has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("cancelled; what is finished stays, and the same command goes on from there", file=sys.stderr)
         return 130
@@ -92,6 +96,9 @@ def run(options: argparse.Namespace) -> int:
     output = options.output or (Path(source.output()) if source.output() else None)
     if output is None and not options.dry_run:
         print("error: --output is missing: name the folder for the clips", file=sys.stderr)
+        return 2
+    if source.path.is_dir() and output is not None and output.resolve() == source.path.resolve():
+        print(f"error: --output: {output} is the folder of the images: name another", file=sys.stderr)
         return 2
     models = source.models(options.checkpoint, options.base, default_roots(options.models))
 

@@ -55,6 +55,24 @@ def test_what_cannot_be_meant_is_refused(tmp_path, arguments, words):
     assert ran.returncode == 2 and words in ran.stderr and not ran.stdout
 
 
+def test_clips_among_the_images_they_are_made_of_are_refused(tmp_path):
+    picture(tmp_path / "out/a.png")
+    ran = dry(tmp_path, "out")
+    assert ran.returncode == 2 and "is the folder of the images: name another" in ran.stderr and not ran.stdout
+
+
+def test_who_reads_the_jobs_may_leave(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a boat"}\n' * 2000)
+    command = [*COMMAND, "rows.jsonl", "--dry-run"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        run.stdout.readline()
+        run.stdout.close()
+        said = run.stderr.read()
+    assert "Traceback" not in said and "Broken" not in said and run.returncode == 1
+
+
 ROWS = 7
 SETTINGS = {"width": 64, "height": 64, "frames": 4, "steps": 2, "cfg": 2}
 

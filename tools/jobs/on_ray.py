@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
 import time
@@ -58,7 +59,7 @@ class Worker:
 
     def facts(self) -> dict[str, Any]:
         """What the driver writes down of it."""
-        return {"process": self._warm.process_id, "actor": os.getpid(), "node": os.uname().nodename, **self._versions}
+        return {"process": self._warm.process_id, "actor": os.getpid(), "node": platform.node(), **self._versions}
 
     def make(self, item: Keyed) -> tuple[Outcome, dict[str, Any]]:
         """Make a job, unless that was done before the actor was last restarted."""
