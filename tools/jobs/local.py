@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tools.hosting.bars import bar
@@ -18,6 +16,7 @@ from tools.jobs.making import Jobs, Tally, look, make_one, to_make, write_down
 from tools.jobs.models import Models
 from tools.jobs.results import WINDOWS, Results
 from tools.jobs.warm_host import WarmHost
+from tools.jobs.working_folder import working_folder
 
 
 def make_all(
@@ -43,9 +42,9 @@ def _make(jobs: Jobs, results: Results, models: Models, host: Host, cpu: bool, t
     python = host.prepare()
     say(f"ComfyUI: {host.describe()}")
     cpu = cpu or not sees_gpu(host, python)
-    with tempfile.TemporaryDirectory(prefix="seine-batch-") as folder:
+    with working_folder() as folder:
         say("starting the server")
-        with WarmHost(host, Path(folder) / "base", models, cpu, results.folder / WINDOWS) as warm:
+        with WarmHost(host, folder / "base", models, cpu, results.folder / WINDOWS) as warm:
             versions = warm.versions()
             results.event("host", process=warm.process_id, **versions)
             started = time.monotonic()

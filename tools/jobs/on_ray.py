@@ -10,9 +10,9 @@ import hashlib
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tools.jobs.making import Jobs, Outcome, Tally, look, make_one, to_make, wri
 from tools.jobs.models import Models
 from tools.jobs.results import WINDOWS, Results
 from tools.jobs.warm_host import WarmHost
+from tools.jobs.working_folder import working_folder
 
 MOST_RETRIES = 2
 """Of a job whose actor has died, by Ray: three attempts in all."""
@@ -51,10 +52,10 @@ class Worker:
         if threads:
             os.environ["OMP_NUM_THREADS"] = str(threads)
         self._results, self._models = Results(Path(output)), models
-        self._folder = tempfile.TemporaryDirectory(prefix="seine-batch-")
         host, windows = hosts.find(cluster.host), self._results.folder / WINDOWS
-        self._warm = WarmHost(host, Path(self._folder.name) / "base", models, cluster.cpu, windows)
-        self._warm.__enter__()
+        self._held = ExitStack()
+        base = self._held.enter_context(working_folder()) / "base"
+        self._warm = self._held.enter_context(WarmHost(host, base, models, cluster.cpu, windows))
         self._versions = self._warm.versions()
 
     def facts(self) -> dict[str, Any]:
@@ -69,8 +70,7 @@ class Worker:
         return outcome, self.facts()
 
     def close(self) -> None:
-        self._warm.__exit__()
-        self._folder.cleanup()
+        self._held.close()
 
 
 class Claim:

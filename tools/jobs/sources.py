@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,19 +118,18 @@ def _is_list(path: Path) -> bool:
 @contextmanager
 def _names() -> Iterator[Any]:
     """Remembers who has which file name, on disk: memory stays flat, however many there are."""
-    with tempfile.TemporaryDirectory(prefix="seine-batch-") as folder:
-        store = sqlite3.connect(Path(folder) / "names.db", isolation_level=None)
-        store.execute("PRAGMA synchronous = OFF")
-        store.execute("PRAGMA journal_mode = OFF")
-        store.execute("CREATE TABLE names (name TEXT PRIMARY KEY, key TEXT, place TEXT) WITHOUT ROWID")
+    store = sqlite3.connect("", isolation_level=None)  # a file of its own, which the system removes
+    store.execute("PRAGMA synchronous = OFF")
+    store.execute("PRAGMA journal_mode = OFF")
+    store.execute("CREATE TABLE names (name TEXT PRIMARY KEY, key TEXT, place TEXT) WITHOUT ROWID")
 
-        def name_of(name: str, key: str, where: str) -> str | None:
-            """Who has this name already, with another key; else None."""
-            store.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?)", (name, key, where))
-            other, place = store.execute("SELECT key, place FROM names WHERE name = ?", (name,)).fetchone()
-            return None if other == key else place
+    def name_of(name: str, key: str, where: str) -> str | None:
+        """Who has this name already, with another key; else None."""
+        store.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?)", (name, key, where))
+        other, place = store.execute("SELECT key, place FROM names WHERE name = ?", (name,)).fetchone()
+        return None if other == key else place
 
-        try:
-            yield name_of
-        finally:
-            store.close()
+    try:
+        yield name_of
+    finally:
+        store.close()
