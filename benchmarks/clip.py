@@ -16,10 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.demo import sees_gpu
 from tools.hosting import environment, hosts, workflow_graph
 from tools.hosting.client import Client, Progress
-from tools.hosting.server import ComfyServer, run_in_host
+from tools.hosting.server import ComfyServer, run_in_host, sees_gpu
 
 STAGES = ("text", "sampling", "decoding", "saving")
 BEGINS = {"SEINEKSampler": "sampling", "SEINEVAEDecode": "decoding"}

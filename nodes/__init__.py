@@ -1,5 +1,6 @@
 """What a person drags: each node is a schema and one short execute."""
 
+from .batch import SEINELoadBatch
 from .conditioning import SEINEImageToVideo
 from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
@@ -29,4 +30,5 @@ NODES = [
     SEINEPromptTravel,
     SEINEModelMerge,
     SEINEExtendVideoFile,
+    SEINELoadBatch,
 ]

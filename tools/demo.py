@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,9 +26,8 @@ from tools.hosting import environment, hosts, workflow_graph
 from tools.hosting.bars import PhaseBars
 from tools.hosting.client import Client, Progress, RunError
 from tools.hosting.environment import SetupError, say
-from tools.hosting.hosts import Host
 from tools.hosting.model_files import SMALL_CFG, SMALL_ENLARGED, SMALL_MODEL, SMALL_SIZE
-from tools.hosting.server import ComfyServer, ServerError, host_environment
+from tools.hosting.server import ComfyServer, ServerError, sees_gpu
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 OUTPUT = REPOSITORY / "output"
@@ -137,14 +135,6 @@ def make_clips(arguments: argparse.Namespace, started: float) -> int:
         print("With the published checkpoint: python tools/demo.py --checkpoint seine.pt --base sd-v1-4.safetensors")
     print(f"All of it took {time.time() - started:.0f} s.")
     return 0
-
-
-def sees_gpu(host: Host, python: Path) -> bool:
-    code = "import torch, sys; sys.exit(not (torch.cuda.is_available() or torch.backends.mps.is_available()))"
-    return (
-        subprocess.run([python, "-c", code], check=False, capture_output=True, env=host_environment(host)).returncode
-        == 0
-    )
 
 
 def place_models(arguments: argparse.Namespace) -> tuple[dict[str, list[Path]], dict[str, Any]]:

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         return 0
     started = time.monotonic()
     try:
-        python = environment.ensure("client", "torch", "training", "tests", "browser")
+        python = environment.ensure("client", "batch", "torch", "training", "tests", "browser")
     except SetupError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -119,6 +119,7 @@ class Client:
         for event in self.events(prompt_id, timeout):
             if on_progress is not None:
                 on_progress(event)
+        self._graphs.pop(prompt_id, None)  # a client may run a hundred thousand of them
         entry = self._ended(prompt_id)
         for kind, details in entry["status"]["messages"]:
             if kind == "execution_error":
@@ -131,7 +132,7 @@ class Client:
         """Progress of a queued graph until it has ended, whichever way."""
         import websocket
 
-        graph = self._graphs[prompt_id]
+        graph = self._graphs.get(prompt_id, {})
         deadline = time.monotonic() + timeout
         while True:
             if time.monotonic() > deadline:

@@ -8,19 +8,26 @@ nothing but the standard library and a Python with pip, and leaves the Python th
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 GROUPS: dict[str, tuple[str, ...]] = {
     # What talks to a server and handles pictures; enough where ComfyUI has a Python of its own.
     "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "requests", "tqdm"),
+    # Reads the official configuration files by the rules of the library that the official code reads them with.
+    "batch": ("omegaconf", "pyyaml"),
+    # The engine of batches beyond one host; in an environment of its own.
+    "ray": ("ray==2.60.*",),
     "torch": TORCH,
     "training": ("transformers", "safetensors", "matplotlib"),
     # pytest-xdist 3.8 tells groups by an attribute that pytest 9.2 no longer reads: each test would be a group of its
@@ -30,6 +37,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 MINIMUM_PYTHON = (3, 10)
 PIP_ATTEMPTS = 3
+PR_SET_PDEATHSIG = 1
+"""Of <sys/prctl.h>."""
 STARTED = "SEINE_STARTED"
 """Holds the time a script was started at, where it runs in its environment."""
 
@@ -82,6 +91,12 @@ def ensure_on_top(name: str, requirements: Path, *groups: str) -> Path:
     return _ensure(cache_folder() / f"venv-{name}", {name: _read_requirements(requirements)}, shared)
 
 
+def ensure_own(name: str, *groups: str) -> Path:
+    """Have a venv for one group of `GROUPS` alone, on top of the one with the others; return its interpreter."""
+    shared = ensure(*groups)
+    return _ensure(cache_folder() / f"venv-{name}", {name: list(GROUPS[name])}, shared)
+
+
 def _ensure(venv: Path, wanted: dict[str, list[str]], on_top_of: Path | None = None) -> Path:
     if sys.version_info < MINIMUM_PYTHON:
         raise SetupError(f"Python {sys.version.split()[0]} is too old: run this with Python 3.10 or later.")
@@ -101,7 +116,7 @@ def lock(name: str) -> Iterator[None]:
     """Let one process at a time into a piece of set-up; freed by the system if the process dies."""
     with open(cache_folder() / f"{name}.lock", "a+") as file:
         waited = False
-        while not _try_lock(file):
+        while not try_lock(file):
             if not waited:
                 say("waiting for another run of these tools to finish its set-up")
                 waited = True
@@ -142,23 +157,42 @@ def run_to_its_end(command: Sequence[str | Path], **options: object) -> int:
 
     Ctrl-C and a request to terminate are the command's to handle, so that it can stop what it has started.
     """
-    process = subprocess.Popen([str(part) for part in command], **options)
+    process = subprocess.Popen([str(part) for part in command], **ending_with_this_one(signal.SIGTERM), **options)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             return process.wait()
 
 
-def enter(script: Path, *groups: str) -> int | None:
+def ending_with_this_one(sent: int) -> dict[str, Any]:
+    """Arguments for `Popen` by which the child gets a signal when this process dies, even by SIGKILL; on Linux alone.
+
+    The kernel means the thread that started the child, so that it is only asked of the main one.
+    """
+    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
+        return {}
+    system, parent = ctypes.CDLL(None, use_errno=True), os.getpid()
+
+    def before_it_runs() -> None:
+        system.prctl(PR_SET_PDEATHSIG, sent)
+        if os.getppid() != parent:  # it died before it was asked
+            os.kill(os.getpid(), sent)
+
+    return {"preexec_fn": before_it_runs}
+
+
+def enter(script: Path, *groups: str, own: str | None = None) -> int | None:
     """Run a script again, with its arguments, in the environment that has these groups; return its exit code.
 
-    None where this is that run already: it can import what it needs.
+    own: a group with an environment of its own, on top of theirs. None where this is that run already: it can import
+    what it needs.
     """
     if STARTED in os.environ:
         tidy_up_when_terminated()
         return None
     started = time.time()
-    command = [ensure(*groups), script.resolve(), *sys.argv[1:]]
+    python = ensure(*groups) if own is None else ensure_own(own, *groups)
+    command = [python, script.resolve(), *sys.argv[1:]]
     return run_to_its_end(command, env=os.environ | {STARTED: str(started)})
 
 
@@ -176,7 +210,8 @@ def tail(log: Path, lines: int = 30) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
-def _try_lock(file) -> bool:
+def try_lock(file: IO[str]) -> bool:
+    """Lock an open file for this process, and say whether that could be done; it is freed when the file is closed."""
     try:
         if os.name == "nt":
             import msvcrt

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.hosting.client import Client
-from tools.hosting.environment import tail
+from tools.hosting.environment import ending_with_this_one, tail
 from tools.hosting.hosts import Host, link_folder
 
 if TYPE_CHECKING:
@@ -80,6 +80,13 @@ def host_environment(host: Host) -> dict[str, str]:
     if host.users_own:
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
     return environment
+
+
+def sees_gpu(host: Host, python: Path) -> bool:
+    """Whether torch, as the host has it, sees a GPU."""
+    code = "import torch, sys; sys.exit(not (torch.cuda.is_available() or torch.backends.mps.is_available()))"
+    environment = host_environment(host)
+    return subprocess.run([python, "-c", code], check=False, capture_output=True, env=environment).returncode == 0
 
 
 def host_arguments(base: Path, cpu: bool = True) -> list[str]:
@@ -149,6 +156,7 @@ class ComfyServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 **_own_process_group(),
+                **ending_with_this_one(getattr(signal, "SIGKILL", signal.SIGTERM)),
             )
         try:
             self._wait_until_ready(port)

@@ -1,0 +1,141 @@
+"""SEINE Load Batch: folders and tables of pictures as jobs of one graph."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+
+import pytest
+from PIL import Image
+
+from tests.graphs import node
+from tests.tools.jobs.pictures import picture
+from tools.hosting.client import ExecutionFailed, RunError
+
+COLOURS = {"9_dusk": (20, 40), "10_dawn.v2": (60, 80)}
+
+
+@pytest.fixture
+def inputs(server):
+    return server.base / "input"
+
+
+def given(client, source, **inputs):
+    """Prompts, names, number of jobs, and the red of the first pixel of each first and last image."""
+    with_last = inputs.pop("last", True)
+    load = {"source": source, "take": "all at once", "index": 0, "prompt": ""} | inputs
+    graph = {
+        "batch": node("SEINELoadBatch", **load),
+        "first": node("SaveImage", images=["batch", 0], filename_prefix="batch/first"),
+        "texts": node("PreviewAny", source=["batch", 2]),
+        "names": node("PreviewAny", source=["batch", 3]),
+        "count": node("PreviewAny", source=["batch", 4]),
+    }
+    if with_last:
+        graph["last"] = node("SaveImage", images=["batch", 1], filename_prefix="batch/last")
+    outputs = client.run(graph)
+    reds = {"first": [], "last": []}
+    for file in client.files(outputs):
+        if file.node_id in reds:
+            reds[file.node_id].append(Image.open(io.BytesIO(client.fetch(file))).getpixel((0, 0))[0])
+    texts = {name: list(outputs[name]["text"]) for name in ("texts", "names", "count")}
+    return texts["texts"], texts["names"], texts["count"][0], reds["first"], reds["last"]
+
+
+def pairs(folder):
+    for name, colours in COLOURS.items():
+        for number, colour in zip(("9.png", "10.png"), colours, strict=True):
+            picture(folder / name / number, colour)
+
+
+@pytest.mark.one_host
+def test_a_folder_of_pairs_in_natural_order(client, inputs):
+    pairs(inputs / "pairs")
+    assert given(client, "pairs") == (["9 dusk", "10 dawn"], ["9_dusk", "10_dawn.v2"], "2", [20, 60], [40, 80])
+    one = given(client, "pairs", take="one each run", index=1, prompt="it changes")
+    assert one == (["it changes"], ["10_dawn.v2"], "2", [60], [80])
+
+
+@pytest.mark.one_host
+def test_a_folder_is_looked_at_anew(client, inputs):
+    for name in ("b.png", "a.png"):
+        picture(inputs / "photos" / name, 30)
+    assert given(client, "photos", last=False)[:4] == (["a", "b"], ["a", "b"], "2", [30, 30])
+    os.rename(inputs / "photos/a.png", inputs / "photos/c.png")
+    picture(inputs / "photos/b.png", 70)
+    assert given(client, "photos", last=False)[:4] == (["b", "c"], ["b", "c"], "2", [70, 30])
+
+
+@pytest.mark.one_host
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_table(client, inputs, ending):
+    pairs(inputs / "table")
+    rows = [
+        {"images": "9_dusk/9.png;9_dusk/10.png", "prompt": "night falls, slowly"},
+        {"images": "table/10_dawn.v2/9.png; 9_dusk/9.png", "name": "second"},
+    ]
+    text = "\n".join(map(json.dumps, rows))
+    if ending == "csv":
+        cells = [",".join(f'"{row.get(key, "")}"' for key in ("images", "prompt", "name")) for row in rows]
+        text = "\n".join(["images,prompt,name", *cells])
+    (inputs / f"table/rows.{ending}").write_text(text, encoding="utf-8")
+    found = given(client, f"table/rows.{ending}")
+    assert found == (["night falls, slowly", "9"], ["1", "second"], "2", [20, 60], [40, 20])
+
+
+@pytest.mark.one_host
+def test_what_is_no_job_is_refused_in_words(client, inputs):
+    pairs(inputs / "odd")
+    picture(inputs / "odd/alone/only.png")
+    (inputs / "odd_rows.csv").write_text("images,promt\nodd/9_dusk/9.png,x\n")
+    (inputs / "three.jsonl").write_text('{"images": ["odd/9_dusk/9.png", "odd/9_dusk/10.png", "odd/9_dusk/9.png"]}')
+    (inputs / "outside.jsonl").write_text('{"images": ["../../secret.png"]}')
+    picture(inputs.parent / "secret.png")
+    for source, words in {
+        "odd": "alone has fewer than the two images",
+        "od": "the nearest is odd",
+        "": "is no name below ComfyUI's input folder",
+        "../output": "is no name below ComfyUI's input folder",
+        "/etc": "is no name below ComfyUI's input folder",
+        "odd_rows.csv": "there is no key 'promt'; the nearest is prompt",
+        "three.jsonl": "images has 3 of them",
+        "outside.jsonl": "there is no image '../../secret.png'",
+        "odd/9_dusk/9.png": "is no folder, nor a table",
+    }.items():
+        with pytest.raises(RunError, match=".") as raised:
+            given(client, source)
+        assert words in str(raised.value), source
+    with pytest.raises(ExecutionFailed, match="index: it is 2, and the last job of source is 1"):
+        given(client, "odd/9_dusk", take="one each run", index=2, last=False)
+
+
+@pytest.mark.one_host
+def test_one_graph_makes_transitions_and_clips_of_one_image(client, inputs):
+    """A folder with both: where there is no last image, the wire brings nothing."""
+    pairs(inputs / "both")
+    picture(inputs / "both/alone.png", 90)
+    graph = {
+        "batch": node("SEINELoadBatch", source="both", take="all at once", index=0, prompt=""),
+        "model": node(
+            "SEINECheckpointLoader", model_name="sample.safetensors", base_name="bundled", weight_dtype="fp32"
+        ),
+        "positive": node("CLIPTextEncode", text=["batch", 2], clip=["model", 1]),
+        "negative": node("CLIPTextEncode", text="", clip=["model", 1]),
+        "clip": node(
+            "SEINEImageToVideo",
+            positive=["positive", 0],
+            negative=["negative", 0],
+            vae=["model", 2],
+            width=64,
+            height=64,
+            resize_mode="crop",
+            batch_size=1,
+            frames=4,
+            first_image=["batch", 0],
+            last_image=["batch", 1],
+        ),
+        "latent": node("SaveLatent", samples=["clip", 2], filename_prefix=["batch", 3]),
+    }
+    files = [file.filename for file in client.files(client.run(graph))]
+    assert [name.partition("_0")[0] for name in files] == ["alone", "9_dusk", "10_dawn.v2"]

@@ -1,0 +1,168 @@
+"""Many clips with one command: from a folder, a table of rows, or an official configuration file.
+
+    python tools/batch.py photos --output clips --dry-run
+    python tools/batch.py configs/sample_i2v.yaml --output clips
+    python tools/batch.py rows.csv --output clips --checkpoint seine-small.safetensors --set cfg=2
+
+What is finished is skipped, so running the command again goes on where it was. docs/batches.md has rows and keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.hosting import environment, hosts
+from tools.hosting.environment import SetupError
+from tools.hosting.server import ServerError
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    description, _, epilog = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "input", type=Path, help="a folder, a .csv, .jsonl or .yaml file of rows, or an official .yaml configuration"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder for the clips (of a configuration: its save_path, where this is left out)"
+    )
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="local: one ComfyUI; ray: many")
+    parser.add_argument("--address", help="of a running Ray, such as auto or 10.0.0.1:6379 (default: one of its own)")
+    parser.add_argument("--hosts-per-gpu", type=int, default=1, help="with ray: ComfyUIs on each GPU, or CPU machine")
+    parser.add_argument("--dry-run", action="store_true", help="print the jobs as JSON lines and make nothing")
+    parser.add_argument("--limit", type=int, help="only so many jobs, from the first on")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value for what rows leave out; of a configuration: in place of its own. May be given often",
+    )
+    parser.add_argument("--checkpoint", help="SEINE file: a path, or its name in a models folder (default: seine.pt)")
+    parser.add_argument("--base", help="SD 1.4 file or diffusers folder, for a checkpoint without VAE and CLIP")
+    parser.add_argument("--models", type=Path, help="models folder (default: that of $COMFYUI_PATH, and the pack's)")
+    parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
+    parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
+    options = parser.parse_args(arguments)
+    if options.limit is not None and options.limit < 1:
+        parser.error(f"--limit: {options.limit} is too few: give 1 or more")
+    if options.hosts_per_gpu < 1:
+        parser.error(f"--hosts-per-gpu: {options.hosts_per_gpu} is too few: give 1 or more")
+    if options.engine != "ray" and (options.address or options.hosts_per_gpu > 1):
+        parser.error("--address and --hosts-per-gpu go with --engine ray")
+    for setting in options.set:
+        if "=" not in setting:
+            parser.error(f"--set: {setting!r} is not KEY=VALUE, such as steps=50")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for the jobs alone
+            own = "ray" if options.engine == "ray" and not options.dry_run else None
+            code = environment.enter(Path(__file__), "client", "batch", own=own)
+        return run(options) if code is None else code
+    except (SetupError, ServerError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # who reads the jobs has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("cancelled; what is finished stays, and the same command goes on from there", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    from tools.jobs.models import default_roots
+    from tools.jobs.sources import NotASource, source_of
+
+    try:
+        source = source_of(options.input, _settings(options.set))
+    except NotASource as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    output = options.output or (Path(source.output()) if source.output() else None)
+    if output is None and not options.dry_run:
+        print("error: --output is missing: name the folder for the clips", file=sys.stderr)
+        return 2
+    if source.path.is_dir() and output is not None and output.resolve() == source.path.resolve():
+        print(f"error: --output: {output} is the folder of the images: name another", file=sys.stderr)
+        return 2
+    models = source.models(options.checkpoint, options.base, default_roots(options.models))
+
+    def jobs() -> Iterator[Any]:
+        return _limited(source.jobs(models, output), options.limit)
+
+    if options.dry_run:
+        return dry_run(jobs(), models)
+    from tools.jobs import local, on_ray
+    from tools.jobs.results import Results
+
+    results, cpu = Results(output), options.device == "cpu"
+    if options.engine == "ray":
+        cluster = on_ray.Cluster(options.address, options.hosts_per_gpu, options.host, cpu)
+        tally = on_ray.make_all(jobs, results, models, cluster, tell)
+    else:
+        tally = local.make_all(jobs, results, models, lambda: hosts.find(options.host), cpu, tell)
+    print(f"{tally}\nIn {output}")
+    return 0 if tally.complete else 1
+
+
+def dry_run(jobs: Iterable[Any], models: Any) -> int:
+    """Print each job on a line of its own; 0 where there is nothing wrong with any."""
+    from tools.jobs.keys import Keyed
+
+    wrong = 0
+    if models.fingerprint is None:
+        print(f"note: keys are of the checkpoint's name: {models.missing()}", file=sys.stderr)
+    for item in jobs:
+        if isinstance(item, Keyed):
+            print(json.dumps(item.described(models), ensure_ascii=False))
+        else:
+            wrong += tell(item)
+    sys.stdout.flush()
+    return 1 if wrong else 0
+
+
+def tell(item: Any) -> int:
+    """Print a problem or a note; returns how many problems that is."""
+    from tools.jobs.found import Problem
+
+    wrong = isinstance(item, Problem)
+    print(f"{'error' if wrong else 'note'}: {item}", file=sys.stderr)
+    return int(wrong)
+
+
+def _settings(given: Iterable[str]) -> dict[str, Any]:
+    """Keys and values of --set; a value is read as in a YAML file."""
+    import yaml
+
+    return {key.strip(): yaml.safe_load(value) for key, _, value in (each.partition("=") for each in given)}
+
+
+def _limited(items: Iterable[Any], limit: int | None) -> Iterator[Any]:
+    """The items up to the limit-th job."""
+    from tools.jobs.keys import Keyed
+
+    count = 0
+    for item in items:
+        yield item
+        count += isinstance(item, Keyed)
+        if count == limit:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Rows of many kinds become jobs, jobs become graphs, graphs become finished clips."""

@@ -1,0 +1,106 @@
+"""One ComfyUI that makes one job after the other, its model loaded once; started again where a job ends it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.hosting.client import Progress
+from tools.hosting.hosts import Host, link_folder
+from tools.hosting.server import ComfyServer, ServerError
+from tools.hosting.workflow_graph import Graph
+from tools.jobs.graphs import graph_of
+from tools.jobs.keys import Keyed
+from tools.jobs.models import Models
+
+MOST_SECONDS = 48 * 3600
+"""Of one job: a film of a day is still one."""
+WINDOW_STORE = "seine_windows"
+"""Where SEINE's films keep their finished windows, below the host's user folder."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file in the host's output folder, and what it took."""
+
+    file: Path
+    graph: Graph
+    seconds: float
+
+
+class WarmHost:
+    """A host in folder `base`; a context manager. windows: the folder in which films keep what is finished of them."""
+
+    def __init__(self, host: Host, base: Path, models: Models, cpu: bool, windows: Path):
+        self.cpu = cpu
+        self._models = models
+        self._windows = windows
+        self._server = ComfyServer(host, base, models.placed(), cpu=cpu)
+        self._count = 0
+
+    def __enter__(self) -> WarmHost:
+        self._windows.mkdir(parents=True, exist_ok=True)
+        user = self._server.base / "user"
+        user.mkdir(parents=True, exist_ok=True)
+        link_folder(self._windows, user / WINDOW_STORE)
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    @property
+    def process_id(self) -> int | None:
+        return None if self._server.process is None else self._server.process.pid
+
+    def restart(self) -> None:
+        """Raises ServerError where it does not start."""
+        self._server.stop()
+        self._server.start()
+
+    def versions(self) -> dict[str, Any]:
+        """What the host says of itself and its first device."""
+        stats = self._server.client.system_stats()
+        system = stats.get("system", {})
+        names = {"comfyui": "comfyui_version", "torch": "pytorch_version", "python": "python_version"}
+        devices = [device.get("name") for device in stats.get("devices", ())]
+        return {name: system.get(key) for name, key in names.items()} | {"device": devices[0] if devices else None}
+
+    def make(self, job: Keyed, on_progress: Callable[[Progress], None] | None = None) -> Made:
+        """Run a job. Raises RunError for what is wrong with it, ServerError where the host has ended."""
+        import requests  # as in the client: the environment that has them may not be there yet
+        import websocket
+
+        started = time.monotonic()
+        self._count += 1
+        client = self._server.client
+        names = []
+        try:
+            for image, digest in zip(job.job.images, job.digests, strict=True):
+                names.append(client.upload_image(f"{digest}{image.suffix.lower()}", image))
+            # A prefix of its own: the host counts files to find a free name, and makes nothing twice of one graph.
+            prefix = f"batch/{job.key[:24]}-{self._count}"
+            models = self._models.model_name, self._models.base_name
+            graph = self._on_this_device(graph_of(job.job, names, *models, job.seed, prefix))
+            outputs = client.run(graph, on_progress, MOST_SECONDS)
+        except (requests.ConnectionError, requests.Timeout, ConnectionError, websocket.WebSocketException) as problem:
+            # A process that was killed closes its connections a moment before it is seen to have ended.
+            raise ServerError(f"the host does not answer ({problem})") from problem
+        finally:
+            for name in set(names):
+                (self._server.base / "input" / name).unlink(missing_ok=True)
+        files = [file for file in client.files(outputs) if file.type == "output"]
+        if len(files) != 1:
+            raise ServerError(f"the host named {len(files)} files as what it made of {job.id}, where one was expected")
+        path = self._server.output / files[0].subfolder / files[0].filename
+        return Made(path, graph, time.monotonic() - started)
+
+    def _on_this_device(self, graph: Graph) -> Graph:
+        """fp16 is for GPUs; a CPU has its own default."""
+        for node in graph.values():
+            if self.cpu and node["inputs"].get("weight_dtype") == "fp16":
+                node["inputs"]["weight_dtype"] = "default"
+        return graph
