@@ -38,16 +38,16 @@ from ..seine_model.facts import (
     latent_rgb_of,
     text_encoder_heads_of,
 )
-from ..seine_model.quantised import Scale, dequantised
-from ..seine_model.reading import check_values, listed, unusable_values
+from ..seine_model.quantised import Scale
+from ..seine_model.reading import check_values, listed
 from .control import prepare_controls
 from .files import embeddings_folders
 from .loras import prepare_loras
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
-from .quantised import operations_for
 from .reading import read_file
 from .run_checks import prepare_run_checks
+from .weights import prepare_weights
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -143,7 +143,7 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     load_device, offload_device = management.get_torch_device(), management.unet_offload_device()
     model_config = SeineModelConfig(file.config)
     patcher_init = (load_model, (file.path, weight_dtype))
-    weights = _prepare_weights(file, weight_dtype, model_config, load_device)
+    weights = prepare_weights(file.weights, file.scales, file.path.name, weight_dtype, model_config, load_device)
     kept = carried(file.metadata, (GRAY_LATENT_KEY, LATENT_RGB_KEY))
     model_config.facts = {CONFIG_KEY: json.dumps(file.config.to_dict()), **kept}
     held = "scaled" if model_config.custom_operations else model_config.unet_config["dtype"]
@@ -164,29 +164,6 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     return patcher
 
 
-def _prepare_weights(
-    file: SeineFile, weight_dtype: torch.dtype | None, model_config: SeineModelConfig, device: torch.device
-) -> dict[str, Tensor]:
-    """What the model is to load; `model_config` is told in what it is held and computed with."""
-    supported = [torch.float16, torch.bfloat16, torch.float32]
-    if file.scales and weight_dtype is None:
-        computed = management.unet_manual_cast(None, device, supported)
-        operations = operations_for(file.scales, computed, device)
-        if operations is not None:
-            model_config.custom_operations = operations
-            model_config.set_inference_dtype(computed, computed)
-            beside = (scale.tensors(key.removesuffix(".weight")) for key, scale in file.scales.items())
-            return file.weights | {key: value for tensors in beside for key, value in tensors.items()}
-    if weight_dtype is None:
-        parameters = sum(value.numel() for value in file.weights.values())
-        stored = file.weights["conv_in.weight"].dtype
-        weight_dtype = management.unet_dtype(model_params=parameters, supported_dtypes=supported, weight_dtype=stored)
-    weights = {key: dequantised(value, file.scales.get(key)) for key, value in file.weights.items()}
-    _check_range(weights, file.path.name, weight_dtype)
-    model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, device, supported))
-    return weights
-
-
 def identity_of(weights: dict[str, Tensor]) -> str:
     """Tells weights apart by content, whatever their file is called: by names, shapes, and some values of each."""
     digest = hashlib.sha256()
@@ -195,31 +172,6 @@ def identity_of(weights: dict[str, Tensor]) -> str:
         some = value[:: max(1, len(value) // VALUES_SEEN)].contiguous().view(torch.uint8)
         digest.update(f"{key} {value.dtype} {list(weights[key].shape)}".encode() + some.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _check_range(weights: dict[str, Tensor], name: str, dtype: torch.dtype) -> None:
-    """CheckpointError for weights that become infinite in the dtype they are to be held in."""
-    too_large = unusable_values(weights, torch.finfo(dtype).max)
-    if too_large:
-        raise CheckpointError(
-            f"weight_dtype: {str(dtype).removeprefix('torch.')} is too narrow for model_name {name}, where "
-            f"{listed(too_large)}: choose bf16 or fp32."
-        )
-
-
-def _cast_dtype(weight_dtype: torch.dtype, device: torch.device, supported: list[torch.dtype]) -> torch.dtype | None:
-    """What weights are cast to where they are used; None where they are computed with as they are stored.
-
-    The host takes every CPU for slow in bfloat16. With the instructions for it, bf16 takes half the time of fp32.
-    """
-    if weight_dtype == torch.bfloat16 and management.is_device_cpu(device) and cpu_has_bfloat16():
-        return None
-    return management.unet_manual_cast(weight_dtype, device, supported)
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16, as far as this PyTorch can tell."""
-    return any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
 def _check_tokens(text_encoder: dict[str, Tensor], facts: dict[str, str], name: str) -> int:

@@ -45,3 +45,8 @@ def puts_in_order(x: Tensor) -> bool:
 def feed_forward_pieces(values: int, device_type: str) -> int:
     """Into how many pieces to cut a feed-forward with so many values between its layers."""
     return -(-values // (INNER_VALUES_ON_CPU if device_type == "cpu" else INNER_VALUES))
+
+
+def attends_in_float32(x: Tensor) -> bool:
+    """Whether attention in half precision is summed up in float32: macOS has made black pictures of it since 14.5."""
+    return x.device.type == "mps" and x.dtype == torch.float16

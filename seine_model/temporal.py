@@ -125,11 +125,13 @@ class TemporalAttention(nn.Module):
         q = rotate_(self._heads(self.to_q(rows)), positions).transpose(-3, -2)
         k = rotate_(self._heads(self.to_k(rows)), positions).transpose(-3, -2)
         v = self._heads(self.to_v(rows)).transpose(-3, -2)
-        bias = self.time_rel_pos_bias(positions.buckets, x.dtype)
+        if device_choices.attends_in_float32(x):
+            q, k, v = q.float(), k.float(), v.float()
+        bias = self.time_rel_pos_bias(positions.buckets, q.dtype)
         parts = zip(*(t.split(device_choices.MOST_PIXELS) for t in (q, k, v)), strict=True)
         outs = [F.scaled_dot_product_attention(*part, attn_mask=bias) for part in parts]
         out = torch.cat(outs) if len(outs) > 1 else outs[0]
-        return self.to_out[0](out.transpose(-3, -2).reshape(rows.shape)).view(x.shape)
+        return self.to_out[0](out.to(x.dtype).transpose(-3, -2).reshape(rows.shape)).view(x.shape)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))

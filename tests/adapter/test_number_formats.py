@@ -20,3 +20,10 @@ def test_bfloat16_is_computed_with_where_the_processor_can(report):
     fast = "torch.bfloat16" if report["processor has bfloat16"] else "torch.float32"
     computed = {name: fast if name == "bf16" else "torch.float32" for name in report["errors"]}
     assert report["computes in"] == computed
+
+
+def test_a_device_without_fp8_is_given_plain_weights(report):
+    found = report["without fp8"]
+    assert found["with fp8"] == ["QuantizedTensor", "Tensor"]
+    assert not any("float8" in dtype for dtype in found["scaled"])
+    assert found["asked for"] == "weight_dtype: cpu has no float8_e4m3fn: choose default or fp16."

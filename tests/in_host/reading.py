@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
@@ -32,7 +33,11 @@ FLAGS = {
 
 def main() -> dict[str, Any]:
     files.register_folder()
-    paths = files_of(files.model_path("sample.safetensors"))
+    with TemporaryDirectory() as folder:
+        return _found(files_of(files.model_path("sample.safetensors"), Path(folder).resolve()))
+
+
+def _found(paths: dict[str, Path]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for flag, settings in FLAGS.items():
         with mock.patch.multiple(comfy.utils, **settings):
@@ -42,9 +47,9 @@ def main() -> dict[str, Any]:
     return found
 
 
-def files_of(bundle: Path) -> dict[str, Path]:
+def files_of(bundle: Path, folder: Path) -> dict[str, Path]:
     """The same model in each kind of file."""
-    paths = {"a bundle": bundle, "int8": bundle.with_name("int8.safetensors"), "a .pt": bundle.with_name("seine.pt")}
+    paths = {"a bundle": bundle, "int8": folder / "int8.safetensors", "a .pt": folder / "seine.pt"}
     convert(bundle, paths["int8"], "int8")
     torch.save({"ema": unet_state_dict(read_checkpoint(bundle)[0]), "step": 7}, paths["a .pt"])
     return paths

@@ -61,13 +61,18 @@ def test_attention_with_the_published_geometry(frames):
     assert golden.largest(out, reference[f"out_f{frames}"]) < 1e-5
 
 
-def test_more_pixels_than_a_device_takes_at_once_are_attended_to_in_parts(monkeypatch):
+@pytest.fixture
+def attention():
     torch.manual_seed(0)
     rotary = RotaryEmbedding()
     rotary.freqs.data = rotary_frequencies()
     attention = TemporalAttention(64, 2, rotary)
     for value in attention.parameters():
         value.data.normal_()
+    return attention
+
+
+def test_more_pixels_than_a_device_takes_at_once_are_attended_to_in_parts(monkeypatch, attention):
     x = torch.randn(2, 7, 5, 64)
     whole = attention(x, positions(5))
     rows = []
@@ -81,3 +86,20 @@ def test_more_pixels_than_a_device_takes_at_once_are_attended_to_in_parts(monkey
     monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", counted)
     assert torch.allclose(attention(x, positions(5)), whole, atol=1e-6)
     assert rows == [4, 4, 4, 2]
+
+
+def test_half_precision_is_summed_up_in_float32_where_the_device_wants_it(monkeypatch, attention):
+    attention.to_q.half(), attention.to_k.half(), attention.to_v.half(), attention.to_out.half()
+    x = (0.1 * torch.randn(1, 7, 5, 64)).half()
+    plain, dtypes = attention(x, positions(5)).detach(), []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def noted(*given, **options):
+        dtypes.append({value.dtype for value in (*given, options["attn_mask"])})
+        return attend(*given, **options)
+
+    monkeypatch.setattr("seine_model.device_choices.attends_in_float32", lambda x: True)
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", noted)
+    found = attention(x, positions(5))
+    assert dtypes == [{torch.float32}] and found.dtype == torch.float16
+    assert torch.allclose(found, plain, atol=0.02 * float(plain.abs().max()))

@@ -32,6 +32,8 @@ class Posing(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> Posing:
+        if held.dtype == torch.float64:
+            raise TypeError(f"{CARD} is to hold float64, which devices of Apple and some of Intel cannot")
         options = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype}
         return Tensor._make_wrapper_subclass(cls, held.shape, device=CARD, **options)
 
