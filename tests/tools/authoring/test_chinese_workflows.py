@@ -20,7 +20,9 @@ def test_every_text_of_the_workflows_has_its_chinese(table):
     texts = {
         "notes": {note[0] for workflow in made for note in workflow.notes},
         "groups": {group[0] for workflow in made for group in workflow.groups},
-        "titles": {step.title for workflow in made for step in workflow.steps.values() if step.title},
+        "titles": {
+            named.title for workflow in made for named in (*workflow.steps.values(), *workflow.shared) if named.title
+        },
     }
     assert {kind: set(table[kind]) ^ texts[kind] for kind in texts} == dict.fromkeys(texts, set())
     assert [text for kind in table.values() for text in kind.values() if not re.search("[\u4e00-\u9fff]", text)] == []
