@@ -6,7 +6,8 @@ import json
 import re
 
 import pytest
-from test_errors import INTERNAL, REPOSITORY, ROOMS, texts_by_name
+
+from tests.test_errors import INTERNAL, REPOSITORY, ROOMS, texts_by_name
 
 TABLE = REPOSITORY / "web" / "zh" / "errors.json"
 COMMANDS = {
