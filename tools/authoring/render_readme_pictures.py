@@ -2,8 +2,8 @@
 
 docs/images/graph-NAME.png is the workflow as the modern host's interface shows it, docs/images/result-NAME.gif what it
 makes with the small model, beside the pictures it is given; of the transition also docs/images/hero.gif, of four the
-pictures of help pages, web/docs/NODE/clip.gif. Without a NAME also the template dialog (docs/images/templates.png) and a
-run with its preview (docs/images/running.png).
+pictures of help pages, web/docs/NODE/clip.gif. Without a NAME also the template dialog (docs/images/templates.png) and
+a run with its preview (docs/images/running.png).
 """
 
 from __future__ import annotations
