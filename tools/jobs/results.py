@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -41,9 +42,8 @@ class Results:
         with lock:
             if not try_lock(lock):
                 raise SetupError(f"--output: another run writes to {self.folder}: wait for it, or name another folder")
-            for path in self.folder.rglob(f".*{PART}"):
-                if _LEFT.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+            for path in _half_written(self.folder):
+                path.unlink(missing_ok=True)
             (self.folder / FAILED).unlink(missing_ok=True)
             yield
 
@@ -83,3 +83,13 @@ class Results:
     def _append(self, name: str, facts: Mapping[str, Any]) -> None:
         with open(self.folder / name, "a", encoding="utf-8") as file:
             file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+
+
+def _half_written(folder: Path) -> Iterator[Path]:
+    """What killed runs left below a folder, looked through entry by entry: it may hold a hundred thousand clips."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _half_written(Path(entry.path))
+            elif _LEFT.fullmatch(entry.name):
+                yield Path(entry.path)
