@@ -22,6 +22,7 @@ WRAPPED = ("error", "problem")
 INTERNAL = {
     "seine_model/pickle_scan.py": "caught in the same file: what cannot be followed is refused by whoever asked",
     "comfy_adapter/films/fingerprint.py": "caught in the same file: there is no fingerprint then",
+    "seine_model/__init__.py": "met by those who write Python, in their own code",
 }
 """Files whose errors nobody reads, and why."""
 HOST = {"lora_name"}
