@@ -7,7 +7,6 @@ import pickle
 import resource
 import struct
 import tempfile
-import time
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -163,13 +162,13 @@ def write_long_header(path: Path) -> None:
         (write_long_header, ".safetensors"),
     ],
 )
-def test_what_is_far_too_much_is_refused_at_once(tmp_path, write, suffix):
+def test_what_is_far_too_much_is_refused_before_it_is_read(tmp_path, write, suffix):
     path = tmp_path / ("huge" + suffix)
     write(path)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, reached = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, []
     with pytest.raises(CheckpointError, match=r"huge\..* is refused: "):
-        read_checkpoint(path)
-    assert time.perf_counter() - started < 3
+        read_checkpoint(path, reached.append)
+    assert reached == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000  # KB
 
 
@@ -228,24 +227,24 @@ def calls(what: bytes) -> bytes:
 @pytest.mark.parametrize(
     "what", [b"]" + b"(" + b"K\x07" * 100_000 + b"e", b"X" + struct.pack("<I", 10**6) + b"x" * 10**6]
 )
-def test_a_pickle_that_calls_a_value_is_refused_at_once(tmp_path, what):
+def test_a_pickle_that_calls_a_value_is_refused_before_it_is_read(tmp_path, what):
     """PyTorch's unpickler puts the value into its message, and looks through that for minutes."""
     (tmp_path / "alone.pt").write_bytes(calls(what))
     with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
         archive.writestr("seine/data.pkl", calls(what))
     for name in ("alone.pt", "zip.pt"):
-        started = time.perf_counter()
+        reached = []
         with pytest.raises(CheckpointError, match=f"{name} is not a readable PyTorch file"):
-            read_checkpoint(tmp_path / name)
-        assert time.perf_counter() - started < 3
+            read_checkpoint(tmp_path / name, reached.append)
+        assert reached == []
 
 
 def test_a_name_as_long_as_a_book(tmp_path):
     (tmp_path / "long.pt").write_bytes(b"\x80\x02cbuiltins\n" + b"x" * 10**6 + b"\n.")
-    started = time.perf_counter()
+    reached = []
     with pytest.raises(CheckpointError, match=r"long\.pt "):
-        read_checkpoint(tmp_path / "long.pt")
-    assert time.perf_counter() - started < 3
+        read_checkpoint(tmp_path / "long.pt", reached.append)
+    assert reached == []
 
 
 @pytest.mark.parametrize("said", [{"seine_config": 3}, {"note": None}, ["a", "b"], "text"])

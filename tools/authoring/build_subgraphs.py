@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,17 @@ _CLIP = (
 )
 _CLIP_GROUPS = ("Model", "Prompt", "Clip", "Sampling", "Video")
 _RESIZE = Port("resize_mode", (("clip", "resize_mode"),))
+_TRANSITION = Blueprint(
+    "transition",
+    "A clip that leads from one image to the other.",
+    ("转场 首尾帧", "从一张图片过渡到另一张的短片。"),
+    (
+        *(Port(name, (("clip", name),), required_link=True) for name in ("first_image", "last_image")),
+        *_CLIP,
+        _RESIZE,
+    ),
+    _CLIP_GROUPS,
+)
 BLUEPRINTS = {
     "Image to Video (SEINE)": Blueprint(
         "image_to_video",
@@ -67,12 +78,20 @@ BLUEPRINTS = {
         (Port("image", (("clip", "first_image"),), required_link=True), *_CLIP, _RESIZE),
         _CLIP_GROUPS,
     ),
-    "Transition (SEINE)": Blueprint(
-        "transition",
-        "A clip that leads from one image to the other.",
-        ("转场 首尾帧", "从一张图片过渡到另一张的短片。"),
+    "Transition (SEINE)": _TRANSITION,
+    # By the name that ComfyUI's own blueprints have for it, which is what people look for.
+    "First-Last-Frame to Video (SEINE)": replace(
+        _TRANSITION, description="A clip from its first image to its last: the same as Transition (SEINE)."
+    ),
+    "Interpolate Keyframes (SEINE)": Blueprint(
+        "keyframes",
+        "A clip through three images: its first and last frame, and one at a frame between that keyframe_places names.",
+        ("关键帧 插帧 补间", "经过三张图片的短片：首帧、尾帧，以及 keyframe_places 指定的中间一帧。"),
         (
-            *(Port(name, (("clip", name),), required_link=True) for name in ("first_image", "last_image")),
+            Port("first_image", (("clip", "first_image"),), required_link=True),
+            Port("image_between", (("clip", "more_keyframes.keyframe0"),), required_link=True),
+            Port("last_image", (("clip", "last_image"),), required_link=True),
+            Port("keyframe_places", (("clip", "keyframe_places"),)),
             *_CLIP,
             _RESIZE,
         ),

@@ -114,13 +114,13 @@ def extended_file(file: str, prompt: str) -> Workflow:
     )
     steps["save"] = _save_step(("film", 0), "video/SEINE_longer", (1280, 60))
     groups = [
-        ("Model", -20, 0, 420, 210, "#3f789e"),
+        ("Model", -20, 0, 420, 270, "#3f789e"),
         ("Prompt", 420, 0, 420, 390, "#3f789e"),
         ("Your video", 420, 420, 420, 520, "#8A8"),
         ("Extend", 860, 0, 380, 720, "#a1309b"),
         ("Video", 1260, 0, 380, 490, "#b58b2a"),
     ]
-    return Workflow(steps, groups, [(FILES_NOTE, 0, 250, 380, 330), (FILE_NOTE, 0, 620, 380, 330)])
+    return Workflow(steps, groups, [(FILES_NOTE, 0, 330, 380, 330), (FILE_NOTE, 0, 700, 380, 330)])
 
 
 def story(images: list[str], width: int, height: int) -> Workflow:

@@ -41,15 +41,21 @@ def save_settings(address: str, settings: dict[str, Any]) -> None:
     urllib.request.urlopen(request, timeout=30).close()
 
 
-def open_interface(started: Any, address: str, height: int = 900, width: int = 1600) -> Any:
-    """The interface with the host's first workflow in it, on a page that can reach nothing but the server."""
+def open_interface(started: Any, address: str, height: int = 900, width: int = 1600, newcomer: bool = False) -> Any:
+    """The interface with the host's first workflow in it, on a page that can reach nothing but the server.
+
+    newcomer: the user has not seen the tour, and is shown the templates instead of a workflow.
+    """
     page = started.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(20_000)
     local = (f"http://{address}/", f"ws://{address}/", "data:", "blob:")
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith(local) else route.abort())
     page.goto(f"http://{address}/")
     wait_until_ready(page)
-    page.wait_for_function("() => app.graph._nodes.length")  # its first workflow comes last
+    if newcomer:
+        page.get_by_role("dialog").first.wait_for()
+    else:
+        page.wait_for_function("() => app.graph._nodes.length")  # its first workflow comes last
     return page
 
 

@@ -167,6 +167,10 @@ class Client:
         """Cancel what is running."""
         self._request("POST", "/interrupt", json={}).raise_for_status()
 
+    def free(self) -> None:
+        """Let go of loaded models, and of what runs have made so far: it is made anew where it is asked for again."""
+        self._request("POST", "/free", json={"unload_models": True, "free_memory": True}).raise_for_status()
+
     def history(self, prompt_id: str) -> dict[str, Any]:
         """What the server says about a run that has ended, else {}."""
         return self.get(f"/history/{prompt_id}").json().get(prompt_id, {})
