@@ -244,3 +244,5 @@ def test_interface_in_chinese(served, page):
         page.get_by_text("请每张写一个，或留空以均匀分布").first.wait_for()
     finally:
         browser.save_settings(served.client.address, {"Comfy.Locale": "en"})
+        page.reload()  # for the tests that come after it
+        browser.wait_until_ready(page)
