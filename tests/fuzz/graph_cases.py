@@ -189,6 +189,8 @@ def _travel(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
     return {"clip": ["model", 1], "prompts": prompts, "frames": max(2, clip.frames), "between": between}
 
 
+PAIRS = "pairs"
+"""A folder among the host's inputs, with two images in a folder of its own."""
 ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = {
     "SEINEModelLoader": _loader,
     "SEINECheckpointLoader": _loader,
@@ -210,6 +212,9 @@ ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = 
     "SEINEPromptTravel": _travel,
     "SEINEModelMerge": _fixed(
         model1=["model", 0], model2=["model", 0], input=0.5, middle=1.0, output=0.0, temporal=0.1
+    ),
+    "SEINELoadBatch": lambda draw, clip, options: dict(
+        source=PAIRS, take=draw(st.sampled_from(options["take"])), index=0, prompt=""
     ),
     "KSampler": lambda *given: _sampled(*given) | {"denoise": 0.5},  # with 0 it hands on what it was given
     "SamplerCustom": _sampler_custom,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.graph_cases import ORDINARY, STOCK, SUBJECT, NodeFacts, base, clips, graphs
+from tests.fuzz.graph_cases import ORDINARY, PAIRS, STOCK, SUBJECT, NodeFacts, base, clips, graphs
 from tests.fuzz.graph_judge import KINDS, GraphJudge, judged
 from tests.graphs import Graph, clip, sampled
 from tools.hosting.client import ExecutionFailed
-from tools.hosting.server import PACK_NAME, ComfyServer, place_file, prepare_base
+from tools.hosting.server import PACK_NAME, REPOSITORY, ComfyServer, place_file, prepare_base
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures a server's memory by /proc")
 
@@ -29,6 +29,10 @@ def odd_server(host, sample_model, tmp_path_factory):
     base_folder = tmp_path_factory.mktemp(f"fuzz-{host.name}")
     prepare_base(base_folder)
     place_file(TEST_NODES, base_folder / "custom_nodes" / TEST_NODES.name)
+    pair = base_folder / "input" / PAIRS / "one"
+    pair.mkdir(parents=True)
+    for picture in ("seine_red_ball.png", "seine_yellow_ring.png"):
+        place_file(REPOSITORY / "example_inputs" / picture, pair / picture)
     with ComfyServer(host, base_folder, {"seine": [sample_model]}) as running:
         yield running
 
