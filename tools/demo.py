@@ -157,7 +157,7 @@ def adapted_graph(
     if clip.prompt is not None:
         graph = workflow_graph.with_prompt(graph, clip.prompt)
     sizes = {key: getattr(arguments, key) for key in ("width", "height", "frames", "steps")}
-    graph = workflow_graph.with_inputs(graph, **choice, **sizes)
+    graph = workflow_graph.with_inputs(graph, **choice, **sizes, resize_mode="crop")  # all clips are of one size
     if arguments.checkpoint is None:
         graph = workflow_graph.enlarged(graph, SMALL_ENLARGED)
     return graph
