@@ -72,6 +72,7 @@ EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
     "text_to_video": ([], {"prompt": "a blue triangle grows over a brown field"}),
     "prompt_travel": ([], {}),
     "extend_video": ([BALL], {"prompt": MOVES}),
+    "extend_file": ([], {"prompt": MOVES}),
     "loop": ([BALL], {"prompt": MOVES}),
     "story": ([BALL, RING, CROSS], {"story": STORY}),
     "stop_and_go_on": ([BALL], {"prompt": MOVES}),
