@@ -15,14 +15,13 @@ SHOWN = "() => [...document.querySelectorAll('video')].some(seen => seen.clientW
 
 
 @pytest.fixture(scope="module")
-def page(host, tmp_path_factory):
+def page(host, chromium, tmp_path_factory):
     """The interface of a server that has nothing but what the pack brings."""
-    try:
-        with ComfyServer(host, tmp_path_factory.mktemp("apps")) as server, browser.browser() as started:
-            browser.save_settings(server.client.address, browser.SETTINGS)
-            yield browser.open_interface(started, server.client.address)
-    except LookupError as problem:
-        pytest.skip(str(problem))
+    with ComfyServer(host, tmp_path_factory.mktemp("apps")) as server:
+        browser.save_settings(server.client.address, browser.SETTINGS)
+        opened = browser.open_interface(chromium, server.client.address)
+        yield opened
+        opened.close()
 
 
 @pytest.mark.one_host

@@ -82,6 +82,7 @@ def test_template_opens_from_the_dialog(page, name):
     browser.screenshot(page, f"template-{name}")
 
 
+@pytest.mark.one_host  # older interfaces put 10 before 2
 def test_templates_are_sorted_by_their_numbers_and_found_by_the_packs_name(page):
     page.evaluate("() => app.extensionManager.setting.set('Comfy.Templates.SortBy', 'alphabetical')")
     page.get_by_role("button", name="Templates").first.click()
@@ -184,7 +185,7 @@ def test_run_shows_progress_preview_and_result(page):
             window.seen = {previews: 0, steps: 0}
             app.api.addEventListener('b_preview_with_metadata', () => window.seen.previews++)
             app.api.addEventListener('progress', ({detail}) => seen.steps = Math.max(seen.steps, detail.value))
-            const wanted = {width: 64, height: 64, steps: 30}
+            const wanted = {width: 64, height: 64, steps: 200}
             for (const node of app.graph._nodes)
                 for (const widget of node.widgets ?? [])
                     if (widget.name in wanted) { widget.value = wanted[widget.name]; widget.callback?.(widget.value) }
@@ -201,7 +202,7 @@ def test_run_shows_progress_preview_and_result(page):
     page.evaluate("() => app.canvas.centerOnNode(app.graph._nodes.find(node => node.type == 'SaveVideo'))")
     page.wait_for_timeout(1500)
     browser.screenshot(page, "result")
-    assert page.evaluate("() => window.seen.steps") == 30
+    assert page.evaluate("() => window.seen.steps") > 150  # the server may leave out quick ones
     assert page.locator("video").count() >= 1
 
 
@@ -217,11 +218,10 @@ def test_help_page_opens(page):
     browser.screenshot(page, "help")
 
 
-def test_interface_in_chinese(served, page):
+def test_interface_in_chinese(served, chromium):
     browser.save_settings(served.client.address, {"Comfy.Locale": "zh"})
+    page = browser.open_interface(chromium, served.client.address)
     try:
-        page.reload()
-        browser.wait_until_ready(page)
         page.wait_for_timeout(2000)
         page.evaluate("() => app.graph.clear()")
         drop(page, "image_to_video")
@@ -243,6 +243,5 @@ def test_interface_in_chinese(served, page):
         browser.screenshot(page, "chinese-error")
         page.get_by_text("请每张写一个，或留空以均匀分布").first.wait_for()
     finally:
+        page.close()
         browser.save_settings(served.client.address, {"Comfy.Locale": "en"})
-        page.reload()  # for the tests that come after it
-        browser.wait_until_ready(page)

@@ -21,8 +21,8 @@ export class FrameStrip {
   /**
    * @param {Object} node
    * @param {() => import("./strip_drawing.js").View} look what to show
-   * @param {(frame: number, picture: number | null) => ((frame: number) => void) | null} press begins a change at a
-   *   frame; what it returns goes on with it at other frames
+   * @param {(frame: number, picture: number | null) => {show: (frame: number) => Object, done: () => void} | null} press
+   *   begins a change at a frame: `show` gives what there would be to see with it drawn on to another frame, `done` makes it
    * @param {(frame: number, picture: number | null) => string} tell the tooltip of a frame or picture
    */
   constructor(node, { look, press, tell }) {
@@ -129,7 +129,7 @@ export class FrameStrip {
     const { frame, picture, over } = this.at(event)
     this.cursor = frame
     this.held = frame - over // a picture is wider than its cell
-    this.drag = this.press(frame, picture)
+    this.begin(frame, picture)
     if (this.drag && !this.view.editable) this.canvas.style.cursor = "grabbing"
     this.point(frame)
   }
@@ -140,7 +140,7 @@ export class FrameStrip {
     const { frame, picture, over } = this.at(event)
     if (this.drag) {
       const target = this.within(over + this.held)
-      if (target !== this.cursor) this.drag((this.cursor = target))
+      if (target !== this.cursor) this.show((this.cursor = target))
       this.point(target)
       return
     }
@@ -150,11 +150,24 @@ export class FrameStrip {
     this.canvas.style.cursor = movable ? "grab" : this.view.editable ? "pointer" : "default"
   }
 
-  /** A change is whole, and one step to undo; after a touch the interface would not notice by itself. */
+  begin(frame, picture) {
+    this.end()
+    this.drag = this.press(frame, picture)
+    if (this.drag) this.show(frame)
+  }
+
+  show(frame) {
+    this.view = this.drag.show(frame)
+    this.draw()
+  }
+
+  /** A change is whole, and one step to undo however long it took; the interface would not notice it by itself. */
   end() {
-    if (!this.drag) return
+    const { drag } = this
+    if (!drag) return
     this.drag = null
     app.canvas.emitBeforeChange()
+    drag.done()
     app.canvas.emitAfterChange()
   }
 
@@ -171,11 +184,12 @@ export class FrameStrip {
     this.byKeys = true
     if (event.key === "Enter" || event.key === " ") {
       this.cursor = from
-      this.press(from, null)
+      this.begin(from, null)
+      this.end()
     } else {
-      if (event.shiftKey && !this.drag) this.drag = this.press(from, null)
+      if (event.shiftKey && !this.drag) this.begin(from, null)
       this.cursor = this.within(to)
-      if (event.shiftKey) this.drag?.(this.cursor)
+      if (event.shiftKey && this.drag) this.show(this.cursor)
     }
     this.canvas.title = this.tell(this.cursor, null)
     this.draw()

@@ -40,8 +40,9 @@ function shortName(input) {
 }
 
 /** What the node makes of its wires, as far as it can be told before a run. */
-function arrangement(node) {
-  const { frames, keyframe_places: text } = widgetValues(node, ["frames", "keyframe_places"])
+function arrangement(node, written) {
+  const { frames, keyframe_places: own } = widgetValues(node, ["frames", "keyframe_places"])
+  const text = written ?? own
   const wired = wiredPictures(node, text ?? "")
   const mask = wiredNode(node, "mask", "MASK")
   if (mask) return { ...wired, ...byMask(mask.node, wired.pictures), masked: true, locked: true }
@@ -68,8 +69,9 @@ function byMask(builder, pictures) {
   return { frames: values.frames, kept, taken: shown ? sorted : [], shown, problem: unfit || null }
 }
 
-function look(node, ready) {
-  const all = arrangement(node)
+/** What there is to see; `written`: with this in keyframe_places instead of what is there. */
+function look(node, ready, written = null) {
+  const all = arrangement(node, written)
   const { frames, taken, pictures, problem } = all
   const words = texts()
   const kept = new Set(all.kept ?? taken)
@@ -98,9 +100,15 @@ function addTimeline(node) {
       const { all, pictures } = strip.view
       const taken = picture ?? pictures.findIndex((each) => each.frame === frame)
       if (!pictures[taken]?.movable) return null
-      return (to) => {
-        const text = movedPlaces(all.taken, taken, to, all.first, all.last)
-        if (text !== null) setWidget(node, "keyframe_places", text)
+      let written = null
+      return {
+        show(to) {
+          if (to !== all.taken[taken] || written !== null) {
+            written = movedPlaces(all.taken, taken, to, all.first, all.last) ?? written
+          }
+          return look(node, ready, written)
+        },
+        done: () => written !== null && setWidget(node, "keyframe_places", written)
       }
     },
     tell(frame, picture) {

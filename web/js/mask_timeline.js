@@ -31,16 +31,22 @@ function addTimeline(node) {
     look: () => look(node),
     press(start) {
       if (!strip.view.editable) return null
-      const before = strip.view.kept
+      const { kept } = strip.view
       const written = widgetValues(node, ["indices"]).indices
-      const keep = !before.has(start)
-      const paint = (end) => {
-        const { mode, indices = written } = widgetsFor(painted(before, start, end, keep))
-        setWidget(node, "indices", indices)
-        setWidget(node, "mode", mode)
+      const keep = !kept.has(start)
+      let end = start
+      return {
+        show(to) {
+          end = to
+          const now = painted(kept, start, end, keep)
+          return { ...strip.view, kept: now, text: texts().summary(now.size, strip.view.frames - now.size) }
+        },
+        done() {
+          const { mode, indices = written } = widgetsFor(painted(kept, start, end, keep))
+          setWidget(node, "indices", indices)
+          setWidget(node, "mode", mode)
+        }
       }
-      paint(start)
-      return paint
     },
     tell(frame) {
       const words = texts()
