@@ -17,10 +17,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.hosting import environment, hosts
+from tools.hosting.documents import with_part
 from tools.hosting.server import REPOSITORY, run_in_host
 
 DOCUMENT = REPOSITORY / "docs" / "performance.md"
-BEGIN, END = "<!-- fake_cuda.py: begin -->", "<!-- fake_cuda.py: end -->"
 COLUMNS = ("placed", "waits", "weights", "held at most", "of it the step", "reserved", "attention", "reordered")
 GIB = 1 << 30
 
@@ -69,11 +69,7 @@ def problems_of(row: dict[str, Any]) -> str:
 
 def with_table(text: str, rows: list[dict[str, Any]]) -> str:
     """The document with this table between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise ValueError(f"{DOCUMENT.name}: the marks {BEGIN} and {END} are not in it: put them where the table goes")
-    return f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}"
+    return with_part(text, "fake_cuda.py", table(rows))
 
 
 if __name__ == "__main__":

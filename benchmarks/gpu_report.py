@@ -6,8 +6,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from tools.hosting.documents import with_part
+
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- gpu.py: begin -->", "<!-- gpu.py: end -->"
 GIB = 1 << 30
 LIMITS = {"fp32": 1e-3, "frames": 2e-2}
 """How far from the CPU's fp32 a device may be, as a share of the spread, beyond twice what the CPU is off by."""
@@ -17,11 +18,7 @@ LIMIT = 5e-2
 
 def written_into(text: str, results: dict[str, Any]) -> str:
     """The document with these tables between its marks. Raises ValueError where it has none."""
-    before, _, rest = text.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise ValueError(f"{DOCUMENT.name}: the marks {BEGIN} and {END} are not in it: put them where the tables go")
-    return f"{before}{BEGIN}\n\n{tables(results)}\n\n{END}{after}"
+    return with_part(text, "gpu.py", tables(results))
 
 
 def tables(results: dict[str, Any]) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.hosting import environment
+from tools.hosting.documents import with_part
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- shares.py: begin -->", "<!-- shares.py: end -->"
 CARD, FLOPS, BYTES = "H100 SXM", 989e12, 3.35e12
 """A card, and what it does in a second at most in fp16 (NVIDIA's data sheet, without sparsity)."""
 REST = "time embedding, sums, skip connections"
@@ -59,9 +59,7 @@ def main() -> int:
     text = table(*count(arguments.width, arguments.height, arguments.frames))
     print(text)
     if arguments.write:
-        document = DOCUMENT.read_text(encoding="utf-8")
-        before, after = document.split(BEGIN)[0], document.split(END)[1]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        DOCUMENT.write_text(with_part(DOCUMENT.read_text(encoding="utf-8"), "shares.py", text), encoding="utf-8")
     return 0
 
 

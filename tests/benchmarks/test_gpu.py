@@ -117,7 +117,7 @@ def test_tables_are_written_between_the_marks():
     document = gpu_report.DOCUMENT.read_text(encoding="utf-8")
     once = gpu_report.written_into(document, FOUND)
     assert "### Some H200" in once and gpu_report.written_into(once, FOUND) == once
-    with pytest.raises(ValueError, match="put them where the tables go"):
+    with pytest.raises(ValueError, match="put them where the table goes"):
         gpu_report.written_into("no marks", FOUND)
 
 

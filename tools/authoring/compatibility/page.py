@@ -9,6 +9,7 @@ from pathlib import Path
 from tools.authoring.compatibility.judge import ROUNDED
 from tools.authoring.compatibility.rows import OUTCOMES, Row
 from tools.authoring.compatibility.stock import GROUPS, StockNode
+from tools.hosting.documents import with_part
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "compatibility.md"
 BEGIN, END = "<!-- nodes: begin -->", "<!-- nodes: end -->"
@@ -38,9 +39,7 @@ def tables(rows: Mapping[str, Row], nodes: Mapping[str, StockNode], version: str
 
 def write(content: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{content}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(with_part(text, "nodes", content), encoding="utf-8")
 
 
 def read(text: str) -> dict[str, Row]:
