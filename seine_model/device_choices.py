@@ -15,6 +15,8 @@ INNER_VALUES_ON_CPU = 6 * 2**20
 """The same on the CPU, where what fits its caches is a fifth faster, and where smaller pieces are slower again."""
 LARGE_MAP = 2**22
 """Values of a map: below, 8 MB in half precision, CUDA copies it sooner than it launches five more kernels."""
+MOST_FRAMES_AT_ONCE = 128
+"""That our kernel attends over, which has all of them in registers."""
 MOST_PIXELS = 2**15
 """Attended to over frames at once. CUDA's grids end at 65535, which a second pass at 1536x1536 would exceed."""
 
@@ -45,6 +47,11 @@ def puts_in_order(x: Tensor) -> bool:
 def feed_forward_pieces(values: int, device_type: str) -> int:
     """Into how many pieces to cut a feed-forward with so many values between its layers."""
     return -(-values // (INNER_VALUES_ON_CPU if device_type == "cpu" else INNER_VALUES))
+
+
+def has_kernels(device: torch.device) -> bool:
+    """Whether to try kernels of our own: on NVIDIA's cards. AMD's, which Triton compiles for too, were never at hand."""
+    return device.type == "cuda" and torch.cuda.is_available() and torch.version.hip is None
 
 
 def attends_in_float32(x: Tensor) -> bool:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from .config import SeineConfig
 from .convolution import convolution
 from .device_choices import feed_forward_pieces
+from .fused import are_ready, gate
 from .hooks import AttentionFunction, Hooks
-from .normalisation import group_norm
+from .normalisation import group_norm, silu_
 from .temporal import FramePositions, RotaryEmbedding, TemporalAttention
 
 
@@ -33,11 +34,6 @@ def timestep_embedding(timestep: Tensor, width: int) -> Tensor:
     frequencies = torch.exp(torch.arange(half, dtype=torch.float32, device=timestep.device) * (-math.log(10000) / half))
     angles = timestep.float()[:, None] * frequencies
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
-
-
-def silu_(x: Tensor) -> Tensor:
-    """SiLU, in place where no gradient is wanted."""
-    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class TimeEmbedding(nn.Module):
@@ -71,10 +67,8 @@ class ResnetBlock(nn.Module):
         self.conv_shortcut = operations.Conv2d(in_width, width, 1, **kwargs) if in_width != width else None
 
     def forward(self, x: Tensor, time: Tensor, frames: int) -> Tensor:
-        h = self.conv1(silu_(self.norm1(x, frames)))
-        time = self.time_emb_proj(time)
-        h = h + time.repeat_interleave(len(h) // len(time), 0)[:, :, None, None]
-        h = self.conv2(silu_(self.norm2(h, frames)))
+        h = self.conv1(self.norm1(x, frames, activate=True))
+        h = self.conv2(self.norm2(h, frames, activate=True, added=self.time_emb_proj(time)))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
@@ -137,9 +131,12 @@ class GEGLU(nn.Module):
         self.proj = operations.Linear(width, inner * 2, dtype=dtype, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
-        gate = F.gelu(gate)
-        return gate * value if torch.is_grad_enabled() else gate.mul_(value)
+        x = self.proj(x)
+        if are_ready(x):
+            return gate(x)
+        value, gates = x.chunk(2, dim=-1)
+        gates = F.gelu(gates)
+        return gates * value if torch.is_grad_enabled() else gates.mul_(value)
 
 
 class FeedForward(nn.Module):
@@ -197,8 +194,8 @@ class TransformerBlock(nn.Module):
             by_video = n.reshape(context.shape[0], -1, n.shape[-1])
             n = hooks.attention("attn2", self.attn2, by_video, context).view_as(x)
         x = x + n
-        by_pixel = x.unflatten(0, (-1, frames)).transpose(1, 2)
-        n = hooks.temporal_attention(self.attn_temp, self.norm_temp(by_pixel), positions)
+        by_pixel, n = (y.unflatten(0, (-1, frames)).transpose(1, 2) for y in (x, self.norm_temp(x)))
+        n = hooks.temporal_attention(self.attn_temp, n, positions)
         x = (by_pixel + n).transpose(1, 2).reshape(x.shape)
         return x + self.ff(self.norm3(x))
 

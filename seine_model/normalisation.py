@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import fused
 from .device_choices import normalises_as_it_lies, puts_in_order
 
 
@@ -27,13 +29,21 @@ def group_norm(operations: Any) -> type[nn.GroupNorm]:
     lend, give_back = getattr(operations, "lend", _own), getattr(operations, "give_back", _kept)
 
     class GroupNorm(operations.GroupNorm):
-        def forward(self, x: Tensor, frames: int | None = None) -> Tensor:
-            if normalises_as_it_lies(x):
+        def forward(
+            self, x: Tensor, frames: int | None = None, activate: bool = False, added: Tensor | None = None
+        ) -> Tensor:
+            """`activate`: SiLU follows. `added`: ``[videos or rows, channels]``, is added to x first."""
+            own = fused.are_ready(x)
+            if added is not None and not own:
+                x = x + added.repeat_interleave(len(x) // len(added), 0)[:, :, None, None]
+            if own or normalises_as_it_lies(x):
                 weight, bias, lent = lend(self, x)
-                out = normalised(x, frames or 1, self.num_groups, weight, bias, self.eps)
+                given = x, frames or 1, self.num_groups, weight, bias, self.eps
+                out = in_one(*given, activate, added) if own else normalised(*given)
                 give_back(self, weight, bias, lent)
-                return out
+                return silu_(out) if activate and not own else out
             out = norm_all_frames(super().forward, x, frames) if frames else super().forward(x)
+            out = silu_(out) if activate else out
             return out.contiguous(memory_format=torch.channels_last) if puts_in_order(x) else out
 
     return GroupNorm
@@ -62,6 +72,29 @@ def normalised(x: Tensor, frames: int, groups: int, weight: Tensor, bias: Tensor
     out = torch.empty_like(pixels)
     torch.addcmul(shift.view(-1, 1, channels), pixels, scale.view(-1, 1, channels), out=out)
     return out.view(rows, height, width, channels).permute(0, 3, 1, 2)
+
+
+def in_one(
+    x: Tensor,
+    frames: int,
+    groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    activate: bool = False,
+    added: Tensor | None = None,
+) -> Tensor:
+    """The same by our own kernels, which read twice and write once, with all that `GroupNorm.forward` may add."""
+    rows, channels, height, width = x.shape
+    x = x.contiguous(memory_format=torch.channels_last)
+    pixels = x.permute(0, 2, 3, 1).view(rows // frames, -1, channels)
+    out = fused.normalise(pixels, groups, weight, bias, eps, activate, added)
+    return out.view(rows, height, width, channels).permute(0, 3, 1, 2)
+
+
+def silu_(x: Tensor) -> Tensor:
+    """SiLU, in place where no gradient is wanted."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 def _own(layer: nn.GroupNorm, x: Tensor) -> tuple[Tensor, Tensor, None]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import device_choices
+from . import device_choices, fused
 from .config import ROTARY_DIM
 
 NUM_BUCKETS = 32
@@ -121,6 +121,8 @@ class TemporalAttention(nn.Module):
 
     def forward(self, x: Tensor, positions: FramePositions) -> Tensor:
         """``[videos, pixels, frames, width]`` to the same shape (before the residual)."""
+        if fused.are_ready(x) and positions.frames <= device_choices.MOST_FRAMES_AT_ONCE:
+            return self._in_one(x.transpose(1, 2), positions).transpose(1, 2)
         rows = x.flatten(0, 1)  # ComfyUI's products in fp8 take three dimensions at most
         q = rotate_(self._heads(self.to_q(rows)), positions).transpose(-3, -2)
         k = rotate_(self._heads(self.to_k(rows)), positions).transpose(-3, -2)
@@ -132,6 +134,14 @@ class TemporalAttention(nn.Module):
         outs = [F.scaled_dot_product_attention(*part, attn_mask=bias) for part in parts]
         out = torch.cat(outs) if len(outs) > 1 else outs[0]
         return self.to_out[0](out.to(x.dtype).transpose(-3, -2).reshape(rows.shape)).view(x.shape)
+
+    def _in_one(self, x: Tensor, positions: FramePositions) -> Tensor:
+        """The same of ``[videos, frames, pixels, width]``, as maps lie, by one kernel between the projections."""
+        rows = x.flatten(0, 1)
+        q, k, v = (self._heads(to(rows)).view(*x.shape[:3], self.heads, -1) for to in (self.to_q, self.to_k, self.to_v))
+        bias = self.time_rel_pos_bias(positions.buckets, q.dtype)[0]
+        out = fused.attend_over_frames(q, k, v, bias, positions.cos, positions.sin)
+        return self.to_out[0](out.view(rows.shape)).view(x.shape)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))

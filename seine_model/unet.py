@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import fused
 from .config import SeineConfig
 from .hooks import NO_HOOKS, AttentionFunction, Hooks
 from .layers import (
@@ -21,7 +22,6 @@ from .layers import (
     TimeEmbedding,
     Upsample,
     scaled_dot_product_attention,
-    silu_,
     timestep_embedding,
 )
 from .normalisation import group_norm
@@ -123,6 +123,8 @@ class SeineUNet3D(nn.Module):
         self, x: Tensor, timestep: Tensor, context: Tensor, frames: int, hooks: Hooks = NO_HOOKS
     ) -> Tensor:
         """The same with frames in the batch: x ``[videos*frames, 9, h, w]`` to ``[videos*frames, 4, h, w]``."""
+        if not torch.compiler.is_compiling():
+            fused.prepare(x.device, x.dtype)
         rotary = self.mid_block.attentions[0].transformer_blocks[0].attn_temp.rotary_emb
         positions = rotary.positions(frames, x.device, x.dtype, hooks.frame_distance)
         time = self.time_embedding(timestep_embedding(timestep, self.config.block_out_channels[0]).to(x.dtype))
@@ -156,7 +158,7 @@ class SeineUNet3D(nn.Module):
             for upsample in level.upsamplers:
                 h = upsample(h, skips[-1].shape[-2:])
 
-        return self.conv_out(silu_(self.conv_norm_out(h, frames)))
+        return self.conv_out(self.conv_norm_out(h, frames, activate=True))
 
 
 def _check_shapes(config: SeineConfig, sample: Tensor, timestep: Tensor, context: Tensor) -> tuple[int, int]:
