@@ -35,7 +35,7 @@ DEFAULTS = {
         "runs": 2,
     },
 }
-PEAK_TFLOPS = {"H200": 790}
+PEAK_TFLOPS = {"H100": 770, "H200": 790}
 """What large half-precision matrix products reach on a device, by a part of its name."""
 OFFICIAL_NEEDS = ("diffusers", "einops", "rotary_embedding_torch")
 VERSIONS = ("torch", "diffusers", "xformers")
@@ -81,6 +81,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--frames", type=_positive, nargs="+", help="default: 16 on cpu, 8 16 32 on cuda")
     parser.add_argument("--videos", type=_positive, nargs="+", default=[1], help="videos per step (default: 1)")
     parser.add_argument("--compile", action="store_true", help="also time ours under torch.compile")
+    parser.add_argument(
+        "--autotune", action="store_true", help="let cuDNN try what is fastest, as --fast autotune does"
+    )
     parser.add_argument("--windows", action="store_true", help="also time ours in windows of 16 frames, for long clips")
     parser.add_argument("--runs", type=_positive, help="runs of each implementation (default: 5 on cpu, 2 on cuda)")
     parser.add_argument("--threads", type=_positive, default=2, help="CPU threads (default: 2)")
@@ -157,6 +160,7 @@ def _run(name: str, sample: Sequence[int], dtype: str, options: argparse.Namespa
     """One process: what it measured, or its problem."""
     values = {"implementation": name, "sample": sample, "dtype": dtype, "device": options.device}
     values |= {"threads": options.threads, "official": str(options.official), "small": options.small}
+    values |= {"autotune": options.autotune}
     command = [sys.executable, unet_worker.__file__, json.dumps(values)]
     process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if process.returncode == -getattr(signal, "SIGKILL", 9):

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from seine_model import SeineConfig, SeineUNet3D
+from seine_model import SeineConfig, SeineUNet3D, fused
 from seine_model.checkpoint import check_state_dict
 from seine_model.temporal import rotary_frequencies
 
@@ -59,7 +59,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(
-    implementation: str, sample: Sequence[int], dtype: str, device: str, threads: int, official: str, small: bool
+    implementation: str,
+    sample: Sequence[int],
+    dtype: str,
+    device: str,
+    threads: int,
+    official: str,
+    small: bool,
+    autotune: bool,
 ) -> dict[str, Any]:
     """Seconds of one guided step, and the peak memory in bytes: of the process on the CPU, of the tensors on CUDA."""
     torch.set_num_threads(threads)
@@ -73,7 +80,9 @@ def measure(
             attention = _use_efficient_attention(model)
     else:
         model = build_ours(config, dtype, device)
+        torch.backends.cudnn.benchmark = autotune
         if implementation == "ours compiled":
+            fused.prepare(next(model.parameters()).device, DTYPES[dtype])
             model = torch.compile(model)
         elif implementation == "ours in windows":
             model = InWindows(model)

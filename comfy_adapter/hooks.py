@@ -55,6 +55,7 @@ class HostHooks(Hooks):
         self.block: tuple = ("input", 0)
         patched = bool(self.replacements.get("attn2")) or any(key.startswith("attn2") for key in self.patches)
         self.per_frame_text = per_frame_text or patched
+        self.changes_between = bool(self.patches.get("middle_patch"))
         self.frame_distance = _frame_distance(options.get("rope_options"))
         options["original_shape"] = list(x.shape)
         options["transformer_index"] = -1

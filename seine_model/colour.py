@@ -4,8 +4,9 @@ between Images", 2001: mean and deviation of each channel of a perceptual colour
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from kornia.color import lab_to_rgb, rgb_to_lab
 from torch import Tensor
 
 from .inputs import check_images, check_number
@@ -51,12 +52,24 @@ class ColourMatch:
 
     def __call__(self, images: Tensor) -> Tensor:
         """RGB images ``[n, H, W, 3]``, on the device that `ours` were on."""
-        matched = lab_to_rgb((_lab(images) - self._mean) * self._contrast + self._wanted_mean, clip=True)
+        matched = _colours().lab_to_rgb((_lab(images) - self._mean) * self._contrast + self._wanted_mean, clip=True)
         return matched.movedim(1, -1).to(images)
 
 
+def _colours() -> Any:
+    """kornia's conversions. ComfyUI brings kornia but does without it: only what matches colours may need it."""
+    try:
+        from kornia import color
+    except ImportError as problem:
+        raise RuntimeError(
+            "colours cannot be matched: the Python package kornia is not installed; run pip install kornia in "
+            "ComfyUI's Python, or turn colour matching off"
+        ) from problem
+    return color
+
+
 def _lab(images: Tensor) -> Tensor:
-    return rgb_to_lab(images.movedim(-1, 1).float())
+    return _colours().rgb_to_lab(images.movedim(-1, 1).float())
 
 
 def _statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Convolutions of channels-last maps, which know what is fast on the CPU."""
+"""Convolutions of channels-last maps, which know what is fast on which device."""
 
 from __future__ import annotations
 
@@ -9,25 +9,54 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .device_choices import are_few_pixels, is_small_map
+from . import fused
+from .device_choices import are_few_pixels, convolves_as_product, is_small_map, lies_otherwise
+from .lending import lender
 
 
 @lru_cache(maxsize=8)
 def convolution(operations: Any) -> type[nn.Conv2d]:
-    """`operations.Conv2d`, faster with small maps on the CPU. For plain convolutions: one group, no dilation.
+    """`operations.Conv2d`, faster with small maps on the CPU, and on cards without a pass for the bias alone.
 
-    It changes only what is computed of the weights, so that a host's own class goes on handing them over (casting,
-    patching, offloading) as it does.
+    For plain convolutions: one group, no dilation. `forward` changes only what is computed of the weights, so that a
+    host's own class goes on handing them over (casting, patching, offloading) as it does; see `lending` for the rest.
     """
+    lend, give_back = lender(operations)
 
     class Convolution(operations.Conv2d):
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            if weight.shape[2:] == (1, 1) and convolves_as_product(x):
+                return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+            if weight is self.weight and lies_otherwise(weight):
+                # Once, instead of a copy in every step.
+                with torch.inference_mode(weight.is_inference()):
+                    self.weight.data = weight.detach().contiguous(memory_format=torch.channels_last)
             if not is_small_map(x):
                 return super()._conv_forward(x, weight, bias)
             if are_few_pixels(x) and weight.is_contiguous():
                 return _as_product(x, weight, bias, self.stride, self.padding)
             # Half the time of channels last.
             return super()._conv_forward(x.contiguous(), weight, bias).contiguous(memory_format=torch.channels_last)
+
+        def to_be_added(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
+            """The convolution of x, and ``[videos or rows, channels]`` that is still to be added to it, as `added`."""
+            if not fused.are_ready(x):
+                return self(x), added
+            weight, bias, lent = lend(self, x)
+            out, added = self._conv_forward(x, weight, None), added + bias
+            give_back(self, weight, bias, lent)
+            return out, added
+
+        def onto(self, x: Tensor, residual: Tensor) -> Tensor:
+            """The convolution of x plus `residual`."""
+            if not fused.are_ready(x):
+                return self(x) + residual
+            weight, bias, lent = lend(self, x)
+            out = self._conv_forward(x, weight, None).contiguous(memory_format=torch.channels_last)
+            residual = residual.contiguous(memory_format=torch.channels_last)
+            fused.add_up_(out.permute(0, 2, 3, 1), residual.permute(0, 2, 3, 1), bias)
+            give_back(self, weight, bias, lent)
+            return out
 
     return Convolution
 

@@ -7,14 +7,15 @@ on Linux and wants a C compiler. Everywhere else PyTorch's operators do the same
 from __future__ import annotations
 
 import logging
+import zlib
 
 import torch
 from torch import Tensor
 
 from . import device_choices
 
-NAMESPACE = __name__.replace(".", "_")
-"""Of the operators: the package may be there more than once under other names."""
+NAMESPACE = f"seine_{zlib.crc32(__name__.encode()):x}"
+"""Of the operators: the package may be there more than once, and a host's name of it is a path."""
 TOLERANCE = 2e-2
 DIMENSION, FRAMES = 40, 16
 """Of the trial: what SEINE has."""
@@ -106,3 +107,50 @@ def gate(x: Tensor) -> Tensor:
 @gate.register_fake
 def _(x: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:-1], x.shape[-1] // 2)
+
+
+@torch.library.custom_op(
+    f"{NAMESPACE}::layer_norm", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor"
+)
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """LayerNorm of dense rows ``[..., channels]``."""
+    from . import triton_kernels
+
+    return triton_kernels.normalise_rows(x, None, weight, bias, eps)[1]
+
+
+@layer_norm.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    return torch.empty_like(x)
+
+
+@torch.library.custom_op(
+    f"{NAMESPACE}::add_and_layer_norm",
+    mutates_args=(),
+    schema="(Tensor x, Tensor added, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor)",
+)
+def add_and_layer_norm(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """The sum of dense rows ``[..., channels]``, and its LayerNorm."""
+    from . import triton_kernels
+
+    return triton_kernels.normalise_rows(x, added, weight, bias, eps)
+
+
+@add_and_layer_norm.register_fake
+def _(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(x)
+
+
+@torch.library.custom_op(
+    f"{NAMESPACE}::add_up_", mutates_args=("x",), schema="(Tensor(a!) x, Tensor residual, Tensor bias) -> ()"
+)
+def add_up_(x: Tensor, residual: Tensor, bias: Tensor) -> None:
+    """Adds a tensor and a bias ``[channels]`` to x ``[..., channels]``, all dense."""
+    from . import triton_kernels
+
+    triton_kernels.add_up(x, residual, bias)
+
+
+@add_up_.register_fake
+def _(x: Tensor, residual: Tensor, bias: Tensor) -> None:
+    return None

@@ -46,6 +46,9 @@ class Hooks:
         """``attn1`` (self) and ``attn2`` (text): tokens ``[batch, tokens, width]``, context None for self-attention."""
         return attn(x, context)
 
+    changes_between = False
+    """Whether `between_attentions` is asked; where nothing is done there, one pass over the tokens does more."""
+
     def between_attentions(self, x: Tensor, heads: int) -> Tensor:
         """Tokens between self- and cross-attention, which have so many heads."""
         return x

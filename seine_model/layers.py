@@ -18,7 +18,7 @@ from .convolution import convolution
 from .device_choices import feed_forward_pieces
 from .fused import are_ready, gate
 from .hooks import AttentionFunction, Hooks
-from .normalisation import group_norm, silu_
+from .normalisation import group_norm, layer_norm, silu_
 from .temporal import FramePositions, RotaryEmbedding, TemporalAttention
 
 
@@ -64,12 +64,12 @@ class ResnetBlock(nn.Module):
         self.time_emb_proj = operations.Linear(time_width, width, **kwargs)
         self.norm2 = group_norm(operations)(groups, width, eps=1e-5, **kwargs)
         self.conv2 = convolution(operations)(width, width, 3, padding=1, **kwargs)
-        self.conv_shortcut = operations.Conv2d(in_width, width, 1, **kwargs) if in_width != width else None
+        self.conv_shortcut = convolution(operations)(in_width, width, 1, **kwargs) if in_width != width else None
 
     def forward(self, x: Tensor, time: Tensor, frames: int) -> Tensor:
-        h = self.conv1(self.norm1(x, frames, activate=True))
-        h = self.conv2(self.norm2(h, frames, activate=True, added=self.time_emb_proj(time)))
-        return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        h, added = self.conv1.to_be_added(self.norm1(x, frames, activate=True), self.time_emb_proj(time))
+        h = self.norm2(h, frames, activate=True, added=added)
+        return self.conv2.onto(h, x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
 class Downsample(nn.Module):
@@ -175,29 +175,31 @@ class TransformerBlock(nn.Module):
         kwargs = {"dtype": dtype, "device": device}
         heads = config.attention_head_dim
         self.attn1 = Attention(width, width, heads, attention, operations=operations, **kwargs)
-        self.norm1 = operations.LayerNorm(width, **kwargs)
+        self.norm1 = layer_norm(operations)(width, **kwargs)
         self.attn2 = Attention(width, config.cross_attention_dim, heads, attention, operations=operations, **kwargs)
-        self.norm2 = operations.LayerNorm(width, **kwargs)
+        self.norm2 = layer_norm(operations)(width, **kwargs)
         self.attn_temp = TemporalAttention(width, heads, rotary_emb, operations=operations, **kwargs)
-        self.norm_temp = operations.LayerNorm(width, **kwargs)
+        self.norm_temp = layer_norm(operations)(width, **kwargs)
         self.ff = FeedForward(width, operations=operations, **kwargs)
-        self.norm3 = operations.LayerNorm(width, **kwargs)
+        self.norm3 = layer_norm(operations)(width, **kwargs)
 
     def forward(self, x: Tensor, context: Tensor, positions: FramePositions, hooks: Hooks) -> Tensor:
         frames = positions.frames
-        x = x + hooks.attention("attn1", self.attn1, self.norm1(x), None)
-        x = hooks.between_attentions(x, self.attn1.heads)
-        n = self.norm2(x)
+        n = hooks.attention("attn1", self.attn1, self.norm1(x), None)
+        if hooks.changes_between:
+            x = hooks.between_attentions(x + n, self.attn1.heads)
+            n = self.norm2(x)
+        else:
+            x, n = self.norm2.after_adding(x, n)
         if hooks.per_frame_text:
             n = hooks.attention("attn2", self.attn2, n, context.repeat_interleave(len(n) // len(context), 0))
         else:  # all frames read the same text: one long query per video, keys and values once
             by_video = n.reshape(context.shape[0], -1, n.shape[-1])
             n = hooks.attention("attn2", self.attn2, by_video, context).view_as(x)
-        x = x + n
-        by_pixel, n = (y.unflatten(0, (-1, frames)).transpose(1, 2) for y in (x, self.norm_temp(x)))
-        n = hooks.temporal_attention(self.attn_temp, n, positions)
-        x = (by_pixel + n).transpose(1, 2).reshape(x.shape)
-        return x + self.ff(self.norm3(x))
+        x, n = self.norm_temp.after_adding(x, n)
+        n = hooks.temporal_attention(self.attn_temp, n.unflatten(0, (-1, frames)).transpose(1, 2), positions)
+        x, n = self.norm3.after_adding(x, n.transpose(1, 2).reshape(x.shape))
+        return x + self.ff(n)
 
 
 class SpatioTemporalTransformer(nn.Module):
@@ -216,10 +218,10 @@ class SpatioTemporalTransformer(nn.Module):
         super().__init__()
         kwargs = {"dtype": dtype, "device": device}
         self.norm = group_norm(operations)(config.norm_num_groups, width, eps=1e-6, **kwargs)
-        self.proj_in = operations.Conv2d(width, width, 1, **kwargs)
+        self.proj_in = convolution(operations)(width, width, 1, **kwargs)
         block = TransformerBlock(width, config, rotary_emb, attention, operations=operations, **kwargs)
         self.transformer_blocks = nn.ModuleList([block])
-        self.proj_out = operations.Conv2d(width, width, 1, **kwargs)
+        self.proj_out = convolution(operations)(width, width, 1, **kwargs)
 
     def forward(self, x: Tensor, context: Tensor, positions: FramePositions, hooks: Hooks) -> Tensor:
         height, width = x.shape[-2:]

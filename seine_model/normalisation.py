@@ -16,17 +16,16 @@ from torch import Tensor, nn
 
 from . import fused
 from .device_choices import normalises_as_it_lies, puts_in_order
+from .lending import lender
 
 
 @lru_cache(maxsize=8)
 def group_norm(operations: Any) -> type[nn.GroupNorm]:
     """`operations.GroupNorm` with statistics over so many frames together, or of each by itself.
 
-    Where PyTorch's is not used the layer's weights are asked for: `operations.lend(layer, x)` gives weight, bias and
-    what `operations.give_back` wants when they were used, since casting, patching and offloading are a host's matter.
-    Without these two, as with torch.nn, they are the layer's own.
+    Where PyTorch's is not used the layer's weights are asked for, see `lending`.
     """
-    lend, give_back = getattr(operations, "lend", _own), getattr(operations, "give_back", _kept)
+    lend, give_back = lender(operations)
 
     class GroupNorm(operations.GroupNorm):
         def forward(
@@ -47,6 +46,33 @@ def group_norm(operations: Any) -> type[nn.GroupNorm]:
             return out.contiguous(memory_format=torch.channels_last) if puts_in_order(x) else out
 
     return GroupNorm
+
+
+@lru_cache(maxsize=8)
+def layer_norm(operations: Any) -> type[nn.LayerNorm]:
+    """`operations.LayerNorm`, in one pass with the sum before it where there is a kernel for that."""
+    lend, give_back = lender(operations)
+
+    class LayerNorm(operations.LayerNorm):
+        def forward(self, x: Tensor) -> Tensor:
+            if not fused.are_ready(x):
+                return super().forward(x)
+            weight, bias, lent = lend(self, x)
+            out = fused.layer_norm(x.contiguous(), weight, bias, self.eps)
+            give_back(self, weight, bias, lent)
+            return out
+
+        def after_adding(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
+            """The sum, and its norm."""
+            if not fused.are_ready(x):
+                x = x + added
+                return x, self(x)
+            weight, bias, lent = lend(self, x)
+            out = fused.add_and_layer_norm(x.contiguous(), added.contiguous(), weight, bias, self.eps)
+            give_back(self, weight, bias, lent)
+            return out
+
+    return LayerNorm
 
 
 def norm_all_frames(norm: Callable[[Tensor], Tensor], x: Tensor, frames: int) -> Tensor:
@@ -95,11 +121,3 @@ def in_one(
 def silu_(x: Tensor) -> Tensor:
     """SiLU, in place where no gradient is wanted."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
-
-
-def _own(layer: nn.GroupNorm, x: Tensor) -> tuple[Tensor, Tensor, None]:
-    return layer.weight, layer.bias, None
-
-
-def _kept(layer: nn.GroupNorm, weight: Tensor, bias: Tensor, lent: None) -> None:
-    """They were the layer's own."""

@@ -20,8 +20,10 @@ PROGRAMS = 1024
 """Wanted of the kernel that sums up, so that every multiprocessor has some."""
 MOST_CHUNKS = 64
 """Partial sums of a video at most."""
-GATED = 1024
-"""Values of a program of the gate."""
+ROWS, COLUMNS = 4, 256
+"""Of a tile of the gate: all widths of SEINE's are multiples."""
+ROW_VALUES = 2048
+"""Of the rows that a program normalises together."""
 
 
 def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -42,8 +44,10 @@ def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tenso
         out,
         pixels,
         frames,
-        heads,
+        heads * dim,
+        pixels * heads * dim,
         dim**-0.5,
+        HEADS=heads,
         DIM=dim,
         TURNED=ROTARY_DIM,
         BLOCK_FRAMES=block_frames,
@@ -65,8 +69,10 @@ def _attend(
     out_to,
     pixels,
     frames,
-    heads,
+    width,
+    frame_width,
     scale,
+    HEADS: tl.constexpr,
     DIM: tl.constexpr,
     TURNED: tl.constexpr,
     BLOCK_FRAMES: tl.constexpr,
@@ -75,27 +81,25 @@ def _attend(
 ):
     """One head of one pixel."""
     number = tl.program_id(0)
-    head = number % heads
-    place = (number // heads).to(tl.int64)
-    width = heads * DIM
-    start = (place // pixels) * frames * pixels * width + (place % pixels) * width + head * DIM
+    head = number % HEADS
+    place = (number // HEADS).to(tl.int64)
+    start = (place // pixels) * frames * frame_width + (place % pixels) * width + head * DIM
     f = tl.arange(0, BLOCK_FRAMES)
     d = tl.arange(0, BLOCK_DIM)
-    rows = start + f[:, None].to(tl.int64) * pixels * width
     there = (f[:, None] < frames) & (d[None, :] < DIM)
     turned = (f[:, None] < frames) & (d[None, :] < TURNED)
     angles = f[:, None] * (TURNED // 2) + d[None, :] // 2
     cos = tl.load(cos_from + angles, turned, other=1.0).to(tl.float32)
     sin = tl.load(sin_from + angles, turned, other=0.0).to(tl.float32)
-    sin = tl.where(d[None, :] % 2 == 0, -sin, sin)
-    at = rows + d[None, :]
-    beside = rows + (d[None, :] ^ 1)
+    at = start + f[:, None].to(tl.int64) * frame_width + d[None, :]
     q = tl.load(q_from + at, there, other=0.0)
     k = tl.load(k_from + at, there, other=0.0)
     v = tl.load(v_from + at, there, other=0.0)
     kind = q.dtype
-    q = (q * cos + tl.load(q_from + beside, turned, other=0.0) * sin).to(kind)
-    k = (k * cos + tl.load(k_from + beside, turned, other=0.0) * sin).to(kind)
+    # A product that exchanges the two of each pair, since a second read out of order costs more.
+    beside = tl.where(d[:, None] == (d[None, :] ^ 1), tl.where(d[None, :] % 2 == 0, -1.0, 1.0), 0.0).to(kind)
+    q = (q * cos + tl.dot(q, beside, input_precision=PRECISION) * sin).to(kind)
+    k = (k * cos + tl.dot(k, beside, input_precision=PRECISION) * sin).to(kind)
     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
     both = (f[:, None] < frames) & (f[None, :] < frames)
     bias = tl.load(bias_from + head * frames * frames + f[:, None] * frames + f[None, :], both, other=0.0)
@@ -237,7 +241,7 @@ def _combine(
     mean = tl.load(mean_from + at, inside, other=0.0)
     square = tl.load(square_from + at, inside, other=0.0)
     count = tl.minimum(pixels - chunk * length, length).to(tl.float32)[:, None]
-    values = pixels.to(tl.float32) * SIZE
+    values = pixels * SIZE * 1.0  # a number that is 1 is no tensor to Triton, and has no type to be changed
     middle = tl.sum(tl.sum(tl.where(inside, mean * count, 0.0), 0), 0) / values
     apart = tl.where(inside, mean - middle, 0.0)
     variance = tl.sum(tl.sum(square + apart * apart * count, 0), 0) / values
@@ -283,35 +287,95 @@ def gate(x: Tensor) -> Tensor:
     inner = x.shape[-1] // 2
     out = x.new_empty(*x.shape[:-1], inner)
     rows = out.numel() // inner
-    block = min(GATED, triton.next_power_of_2(inner))
-    _gate[(rows, triton.cdiv(inner, block))](x, out, inner, BLOCK=block)
+    _gate[(triton.cdiv(rows, ROWS), triton.cdiv(inner, COLUMNS))](x, out, rows, inner, ROWS=ROWS, COLUMNS=COLUMNS)
     return out
 
 
 @triton.jit
-def _gate(x_from, out_to, inner, BLOCK: tl.constexpr):
-    row = tl.program_id(0).to(tl.int64)
-    i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    value = tl.load(x_from + row * 2 * inner + i, i < inner, other=0.0).to(tl.float32)
-    gated = tl.load(x_from + row * 2 * inner + inner + i, i < inner, other=0.0).to(tl.float32)
+def _gate(x_from, out_to, rows, inner, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
+    i = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    inside = (row < rows) & (i < inner)
+    value = tl.load(x_from + row * 2 * inner + i, inside, other=0.0).to(tl.float32)
+    gated = tl.load(x_from + row * 2 * inner + inner + i, inside, other=0.0).to(tl.float32)
     out = value * gated * 0.5 * (1.0 + tl.erf(gated * 0.7071067811865476))
-    tl.store(out_to + row * inner + i, out.to(out_to.dtype.element_ty), i < inner)
+    tl.store(out_to + row * inner + i, out.to(out_to.dtype.element_ty), inside)
 
 
-def add_up(x: Tensor, residual: Tensor, bias: Tensor) -> Tensor:
-    """The sum of two dense tensors ``[..., channels]`` and a bias, in place of the first."""
+def add_up(x: Tensor, residual: Tensor, bias: Tensor) -> None:
+    """Adds a tensor and a bias ``[channels]`` to x ``[..., channels]``, all dense."""
     channels = x.shape[-1]
-    block = min(GATED, triton.next_power_of_2(channels))
-    _add_up[(x.numel() // channels, triton.cdiv(channels, block))](x, residual, bias, channels, BLOCK=block)
-    return x
+    rows = x.numel() // channels
+    grid = (triton.cdiv(rows, PIXELS), triton.cdiv(channels, CHANNELS))
+    _add_up[grid](x, residual, bias, rows, channels, ROWS=PIXELS, COLUMNS=CHANNELS)
 
 
 @triton.jit
-def _add_up(x_in, residual_from, bias_from, channels, BLOCK: tl.constexpr):
-    row = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+def _add_up(x_in, residual_from, bias_from, rows, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
+    c = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
     at = row * channels + c
-    x = tl.load(x_in + at, c < channels, other=0.0).to(tl.float32)
-    x += tl.load(residual_from + at, c < channels, other=0.0).to(tl.float32)
+    inside = (row < rows) & (c < channels)
+    x = tl.load(x_in + at, inside, other=0.0).to(tl.float32)
+    x += tl.load(residual_from + at, inside, other=0.0).to(tl.float32)
     x += tl.load(bias_from + c, c < channels, other=0.0).to(tl.float32)
-    tl.store(x_in + at, x.to(x_in.dtype.element_ty), c < channels)
+    tl.store(x_in + at, x.to(x_in.dtype.element_ty), inside)
+
+
+def normalise_rows(x: Tensor, added: Tensor | None, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """The sum of two dense tensors ``[..., channels]``, and its LayerNorm; without the second x itself and its."""
+    channels = x.shape[-1]
+    out = torch.empty_like(x)
+    total = x if added is None else torch.empty_like(x)
+    block = triton.next_power_of_2(channels)
+    together = max(1, ROW_VALUES // block)
+    rows = x.numel() // channels
+    _normalise_rows[(triton.cdiv(rows, together),)](
+        x,
+        x if added is None else added,
+        weight,
+        bias,
+        total,
+        out,
+        rows,
+        channels,
+        eps,
+        ADDS=added is not None,
+        ROWS=together,
+        BLOCK=block,
+    )
+    return total, out
+
+
+@triton.jit
+def _normalise_rows(
+    x_from,
+    added_from,
+    weight_from,
+    bias_from,
+    total_to,
+    out_to,
+    rows,
+    channels,
+    eps,
+    ADDS: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    c = tl.arange(0, BLOCK)
+    at = row[:, None] * channels + c[None, :]
+    inside = (row[:, None] < rows) & (c[None, :] < channels)
+    x = tl.load(x_from + at, inside, other=0.0)
+    kind = x.dtype
+    if ADDS:
+        # Rounded before it is normalised, as what follows sees it.
+        x = (x.to(tl.float32) + tl.load(added_from + at, inside, other=0.0).to(tl.float32)).to(kind)
+        tl.store(total_to + at, x, inside)
+    x = x.to(tl.float32)
+    apart = tl.where(inside, x - (tl.sum(x, 1) / channels)[:, None], 0.0)
+    variance = tl.sum(apart * apart, 1) / channels
+    weight = tl.load(weight_from + c, c < channels, other=0.0).to(tl.float32)
+    bias = tl.load(bias_from + c, c < channels, other=0.0).to(tl.float32)
+    out = apart * tl.rsqrt(variance + eps)[:, None] * weight[None, :] + bias[None, :]
+    tl.store(out_to + at, out.to(kind), inside)
