@@ -1,0 +1,122 @@
+"""The service on Ray Serve, as a user starts it: 200 requests at once, a replica killed among them, and a restart."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.tools.jobs.pictures import picture
+from tests.tools.test_batch import SETTINGS, environment, gone, wait_until
+from tools.hosting.server import REPOSITORY
+
+COMMAND = [sys.executable, str(REPOSITORY / "tools" / "serve.py")]
+REQUESTS, CLIENTS, CLIPS, MOST_WAITING = 200, 8, 16, 6
+
+
+class Service:
+    """The command, from its start to its end."""
+
+    def __init__(self, host, folder: Path, port: int):
+        self.folder, self.address = folder, f"http://127.0.0.1:{port}"
+        command = [*COMMAND, "--output", "out", "--root", "photos", "--port", str(port), "--hosts-per-gpu", "2"]
+        command += ["--most-waiting", str(MOST_WAITING), "--device", "cpu", "--host", host.name]
+        command += ["--checkpoint", "seine-small.safetensors"]
+        command += [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
+        with open(folder / "log", "ab") as log:
+            self.process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
+
+    def said(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def call(self, method: str, path: str = "", **parts):
+        import requests
+
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, f"{self.address}/v1/clips{path}", timeout=60, **parts)
+
+    def events(self, name: str) -> list[dict]:
+        file = self.folder / "out/events.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    def answers(self) -> bool:
+        """Whether it does; while its hosts start, what is asked for waits."""
+        import requests
+
+        assert self.process.poll() is None, self.said()
+        try:
+            return self.call("GET").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0, self.said()
+
+
+@pytest.mark.one_host
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends hosts with their parent on Linux alone")
+def test_two_hundred_requests_and_a_killed_replica(host, tmp_path, free_port):
+    for number in range(CLIPS):
+        picture(tmp_path / f"photos/{number}.png", 15 * number)
+    service = Service(host, tmp_path, free_port)
+    refused, killed = [], threading.Event()
+    try:
+        wait_until(service.answers, 200)
+
+        def ask(number: int) -> tuple[int, str]:
+            """Until it is accepted; every third brings its image, which makes it the same clip."""
+            image = number % CLIPS
+            row = {"seed": image, "prompt": "a lake"}
+            path = tmp_path / f"photos/{image}.png"
+            while True:
+                if number % 3:
+                    answer = service.call("POST", json={**row, "images": [path.name]})
+                else:
+                    answer = service.call("POST", data=row, files={"images": ("x.png", path.read_bytes())})
+                if answer.status_code == 202:
+                    return image, answer.json()["id"]
+                assert answer.status_code == 503 and int(answer.headers["Retry-After"]) >= 1, answer.text
+                refused.append(number)
+                time.sleep(1)
+
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            asked = clients.map(ask, range(REQUESTS))
+            wait_until(lambda: service.events("host"), 200)
+            victim = service.events("host")[0]
+            wait_until(lambda: len(service.events("started")) > len(service.events("made")) + 1, 60)
+            os.kill(victim["actor"], signal.SIGKILL)
+            killed.set()
+            wait_until(lambda: gone(victim["process"]), 30)  # a host ends with its replica
+            ids = dict(asked)
+        wait_until(lambda: service.call("GET").json()["counts"]["made"] == CLIPS, 200)
+        listed = service.call("GET").json()
+        assert listed["counts"] == {"waiting": 0, "making": 0, "made": CLIPS, "failed": 0} and refused
+        assert len(set(ids.values())) == CLIPS and {clip["id"] for clip in listed["clips"]} == set(ids.values())
+        files = [service.call("GET", f"/{key}/file") for key in ids.values()]
+        assert all(file.content[4:8] == b"ftyp" for file in files)
+        assert len({file.content for file in files}) == CLIPS == len(list((tmp_path / "out").glob("*.mp4")))
+        assert len(service.events("started")) > CLIPS  # what the killed one was at was begun again
+        assert len(service.events("made")) == CLIPS and not (tmp_path / "out/failed.jsonl").exists()
+        # One that is being made stops when it is deleted, and what comes after it is made.
+        long = service.call("POST", json={"prompt": "a long one", "steps": 1000}).json()["id"]
+        wait_until(lambda: service.call("GET", f"/{long}").json()["state"] == "making")
+        assert service.call("DELETE", f"/{long}").status_code == 204
+        short = service.call("POST", json={"prompt": "a short one"}).json()["id"]
+        wait_until(lambda: service.call("GET", f"/{short}").json()["state"] == "made")
+        assert service.call("GET", f"/{long}").status_code == 404
+    finally:
+        service.end()
+    for event in service.events("host"):
+        wait_until(lambda event=event: gone(event["process"]) and gone(event["actor"]), 30)
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix == ".part" or "long" in path.name]
