@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
@@ -123,12 +124,19 @@ def build_app(settings: Settings, models: Models, make: Make, places: int) -> tu
         await clips.stop()
 
     app = FastAPI(
-        title="SEINE clips", version="1", docs_url=None, redoc_url=None, lifespan=lifespan, description=__doc__
+        title="SEINE clips",
+        version="1",
+        description="Rows become clips: asked for, looked at, fetched and deleted.",
+        docs_url=None,  # FastAPI's asks another site for its scripts
+        redoc_url=None,
+        lifespan=lifespan,
+        # The guard has asked for it already: this is for the description, and for who tries things there.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if settings.token else None,
     )
     app.openapi_version = "3.0.3"  # the newest that the page of swagger-ui-bundle shows
 
     @app.post("/v1/clips", status_code=202, response_model=ClipAnswer, responses=REFUSED, openapi_extra=BODY)
-    async def ask(request: Request, response: Response) -> ClipAnswer:
+    async def ask_for_a_clip(request: Request, response: Response) -> ClipAnswer:
         """Ask for a clip. Asking again for the same gives the same id, and makes nothing twice."""
         asked = await read_body(request, images, settings.row)
         held = list(asked.sent.values())
@@ -149,7 +157,7 @@ def build_app(settings: Settings, models: Models, make: Make, places: int) -> tu
         return ClipAnswer(**_facts(clip, clips))
 
     @app.get("/v1/clips", response_model=ListAnswer, responses={401: REFUSED[401]})
-    async def look(
+    async def list_clips(
         state: Literal["waiting", "making", "made", "failed"] | None = None,
         limit: int = Query(100, ge=1, le=MOST_LISTED),
         after: str | None = None,
@@ -165,19 +173,19 @@ def build_app(settings: Settings, models: Models, make: Make, places: int) -> tu
         )
 
     @app.get("/v1/clips/{key}", response_model=OneAnswer, responses={401: REFUSED[401], **MISSING})
-    async def look_at(key: str) -> OneAnswer:
+    async def look_at_a_clip(key: str) -> OneAnswer:
         """One clip with its final inputs."""
         clip = _clip(clips, key)
         return OneAnswer(**_facts(clip, clips), inputs=await run_in_threadpool(clips.facts, clip))
 
     @app.delete("/v1/clips/{key}", status_code=204, responses={401: REFUSED[401], **MISSING})
-    async def delete(key: str) -> None:
+    async def delete_a_clip(key: str) -> None:
         """Take a clip out of the queue, stop its making, or remove its file."""
         if not clips.delete(key):
             raise HTTPException(404, f"{key!r:.70}: there is no such clip")
 
     @app.get("/v1/clips/{key}/file", response_class=FileResponse, responses={401: REFUSED[401], **MISSING})
-    async def fetch(key: str) -> FileResponse:
+    async def fetch_the_file(key: str) -> FileResponse:
         """The finished clip. 409 while it is not."""
         clip = _clip(clips, key)
         path = results.folder / clip.file

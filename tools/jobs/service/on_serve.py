@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools.hosting.environment import SetupError, last_as_long_as_the_process, say
+from tools.hosting.environment import SetupError, last_as_long_as_the_process, say, tidy_up_when_terminated
 from tools.hosting.server import REPOSITORY, ServerError
 from tools.jobs.keys import Keyed
 from tools.jobs.making import Outcome
@@ -96,13 +97,14 @@ def served(settings: Settings, models: Models, cluster: Cluster, listen: str, po
 
     A Ray of this machine alone is started and ended with it, unless `cluster` names one. Raises SetupError.
     """
-    import ray
-    from ray import serve
-
     own = cluster.address is None
     if own:  # Ray listens on all of the machine's addresses, and would do for anyone what it is told
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray  # reads these as it is imported
+    from ray import serve
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     address: dict[str, Any] = {"include_dashboard": False} if own else {"address": cluster.address}
     say("starting Ray on this machine" if own else f"connecting to Ray at {cluster.address}")
     try:
@@ -112,6 +114,7 @@ def served(settings: Settings, models: Models, cluster: Cluster, listen: str, po
         raise SetupError(
             f"--address: Ray cannot be reached or started ({problem}): start one, or leave it out"
         ) from problem
+    tidy_up_when_terminated()  # Ray has a handler of its own
     name = f"seine-{hashlib.sha256(str(Results(settings.output).folder).encode()).hexdigest()[:16]}"
     try:
         _listen(serve, listen, port)

@@ -42,11 +42,11 @@ const element = (tag, properties = {}, ...children) => {
 
 /** A card: its picture, its words, and buttons. Kept for as long as its clip is, so that what plays goes on. */
 function newCard(clip) {
-  const card = { picture: element("div", { className: "picture" }), words: element("p"), state: null, url: null };
+  const card = { picture: element("div", { className: "picture" }), words: element("p"), how: element("small"), state: null, url: null };
   card.remove = element("button", { type: "button", onclick: () => remove(clip) });
   card.save = element("a", { download: clip.file, hidden: true });
   card.top = element("li", { className: "clip" }, card.picture,
-    element("div", { className: "about" }, card.words, card.save, card.remove));
+    element("div", { className: "about" }, element("div", {}, card.words, card.how), card.save, card.remove));
   card.top.dataset.id = clip.id;
   return card;
 }
@@ -54,14 +54,16 @@ function newCard(clip) {
 function drawCard(card, clip) {
   const what = clip.state === "made" ? text("took", Math.round(clip.seconds * 10) / 10)
     : clip.state === "waiting" ? text("waiting", clip.before) : text(clip.state);
-  card.words.replaceChildren(clip.prompt || clip.name, element("small", { textContent: what }));
+  card.words.textContent = card.words.title = clip.prompt || clip.name;
+  card.how.textContent = what;
   card.remove.textContent = text("remove");
   card.save.textContent = text("save");
   if (clip.state === "failed") card.picture.textContent = clip.error;
+  if (clip.state === "waiting") card.picture.textContent = clip.before + 1;
   if (card.state === clip.state) return;
   card.state = clip.state;
   card.top.className = `clip ${clip.state}`;
-  if (clip.state === "waiting" || clip.state === "making") card.picture.replaceChildren();
+  if (clip.state === "making") card.picture.replaceChildren();
   if (clip.state === "made") play(card, clip);
 }
 
@@ -129,7 +131,9 @@ async function ask(event) {
   const fields = at("ask").elements, form = new FormData();
   if (fields.prompt.value.trim()) form.append("prompt", fields.prompt.value.trim());
   for (const file of fields.images.files) form.append("images", file);
-  for (const [, key, value] of fields.more.value.matchAll(/(\w+)\s*=\s*("[^"]*"|\S+)/g)) form.append(key, value.replace(/^"|"$/g, ""));
+  for (const [, key, value] of fields.more.value.matchAll(/(\w+)\s*=\s*("[^"]*"|\S+)/g)) {
+    form.append(key, value.replace(/^"|"$/g, ""));
+  }
   try {
     await call("v1/clips", { method: "POST", body: form });
     say();

@@ -2,7 +2,7 @@
 export const TEXTS = {
   en: {
     language: "中文", title: "SEINE clips", token: "Token", docs: "API", prompt: "Prompt",
-    images: "Images: none, the first, or first and last", more: "Other values", make: "Make clip",
+    images: "Images (none, first, first and last)", more: "Other keys of a row", make: "Make clip",
     empty: "No clips yet.", older: "Older clips", remove: "Delete", save: "Save",
     waiting: (before) => `Waiting, ${before} before it`, making: "Being made", failed: "Not made",
     took: (seconds) => `${seconds} s`, counts: (c) => `${c.waiting} waiting · ${c.making} being made · ${c.made} made · ${c.failed} failed`,
@@ -11,7 +11,7 @@ export const TEXTS = {
   },
   zh: {
     language: "English", title: "SEINE 短片", token: "令牌", docs: "接口", prompt: "提示词（英文）",
-    images: "图片：不选、首帧，或首帧和尾帧", more: "其他参数", make: "生成短片",
+    images: "图片（不选、首帧、首帧和尾帧）", more: "行的其他键", make: "生成短片",
     empty: "还没有短片。", older: "更早的短片", remove: "删除", save: "保存",
     waiting: (before) => `等待中，前面还有 ${before} 个`, making: "生成中", failed: "未生成",
     took: (seconds) => `${seconds} 秒`, counts: (c) => `等待 ${c.waiting} · 生成中 ${c.making} · 已完成 ${c.made} · 失败 ${c.failed}`,
