@@ -167,6 +167,9 @@ def test_what_was_there_is_found_again_after_a_restart(tmp_path):
         wait_for(client, making=1, waiting=2)
     for name in (".seine-service/images/left.png", "half.mp4.json"):
         (tmp_path / "out" / name).write_text("{")
+    rows = tmp_path / "out/.seine-service/waiting"
+    killed = {"asked": 0, "row": {"id": "one", "prompt": "a lake"}}  # as a queue leaves it that dies while one is kept
+    (rows / f"{made}.json").write_text(json.dumps(killed))
     maker = Maker(tmp_path / "out", checkpoint(tmp_path / "models"))
     with serving(tmp_path, maker, places=1) as (client, _):
         wait_for(client, made=4)

@@ -21,7 +21,7 @@ from tools.jobs.models import Models
 from tools.jobs.pictures import find_image
 from tools.jobs.results import Results
 from tools.jobs.service.images import Images
-from tools.jobs.service.waiting import Finished, WaitingRows, finished
+from tools.jobs.service.waiting import Finished, WaitingRows, finished, read_sidecar
 
 WAITING, MAKING, MADE, FAILED = STATES = ("waiting", "making", "made", "failed")
 MOST_FAILED = 1000
@@ -117,8 +117,10 @@ class Clips:
         OSError where it cannot be written down.
         """
         known = self._clips.get(item.key)
-        if known is not None and (known.state in (WAITING, MAKING) or self._results.done(item)):
+        if known is not None and known.state in (WAITING, MAKING):
             return known, False
+        if self._results.done(item):
+            return self._there(item), False
         other = self._clips.get(self._files.get(item.file.casefold(), ""))
         if other is not None and other.key != item.key and other.state != FAILED:
             raise Taken(f"id: {item.job.id!r:.60} is that of clip {other.key} too; give another, or delete that clip")
@@ -181,10 +183,18 @@ class Clips:
         self._more.set()
         return clip
 
-    def _found(self, found: Finished) -> None:
+    def _found(self, found: Finished) -> Clip:
         facts = found.kind, found.prompt, MADE, found.time, found.seconds
-        self._clips[found.key] = Clip(found.key, found.name, found.file, *facts)
+        clip = self._clips[found.key] = Clip(found.key, found.name, found.file, *facts)
         self._files[found.file.casefold()] = found.key
+        return clip
+
+    def _there(self, item: Keyed) -> Clip:
+        """The clip of a job that is done, perhaps by one who did not live to say so."""
+        known = self._clips.get(item.key)
+        if known is None or known.state != MADE:
+            known = self._found(read_sidecar(self._results.sidecar(item), self._results.folder))
+        return known
 
     def _again(self, asked: float, key: str, row: dict[str, Any]) -> None:
         """A row that was accepted before the service was started. With another checkpoint it is another clip."""
@@ -195,7 +205,10 @@ class Clips:
             item = [str(problem)]
         if isinstance(item, list):
             self._results.failed(key, "; ".join(item), key=key, cause="job")
-        elif not self._results.done(item):
+        elif self._results.done(item):
+            clip = self._there(item)
+            self._results.event("made", id=clip.name, key=clip.key, file=clip.file, seconds=clip.seconds)
+        else:
             self._rows.add(item.key, row, asked)
             self._accept(item, asked, self._images.hold(item.job.images))
         if isinstance(item, list) or item.key != key or key not in self._waiting:

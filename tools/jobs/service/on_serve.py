@@ -67,6 +67,7 @@ class Ingress:
         self._results, self._hosts = Results(settings.output), set()
 
     def __serve_build_asgi_app__(self) -> Any:
+        self._results.event("serving", process=os.getpid())
         application, self._clips = build_app(self._settings, self._models, self._make, self._places)
         return application
 

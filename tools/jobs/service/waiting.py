@@ -66,13 +66,13 @@ def _finished(folder: Path, top: Path) -> Iterator[Finished]:
                 if not entry.name.startswith("."):
                     yield from _finished(Path(entry.path), top)
             elif entry.name.endswith(SIDECARS):
-                clip = _read(Path(entry.path), top)
+                clip = read_sidecar(Path(entry.path), top)
                 if clip is not None:
                     yield clip
 
 
-def _read(sidecar: Path, top: Path) -> Finished | None:
-    """None where it is no sidecar, or its clip is gone."""
+def read_sidecar(sidecar: Path, top: Path) -> Finished | None:
+    """The clip of a sidecar below the folder `top`; None where it is no sidecar, or its clip is gone."""
     clip = sidecar.with_suffix("")
     try:
         facts = json.loads(sidecar.read_text(encoding="utf-8"))
