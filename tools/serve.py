@@ -80,7 +80,8 @@ def run(options: argparse.Namespace) -> int:
         raise SetupError(missing)
     row = _checked(settings_of(options.set))
     limits = options.most_waiting, options.most_megabytes << 20
-    settings = Settings(options.output.absolute(), options.root, token, *limits, row)
+    root = options.root.absolute() if options.root else None
+    settings = Settings(options.output.absolute(), root, token, *limits, row)
     cluster = Cluster(options.address, options.hosts_per_gpu, options.host, options.device == "cpu")
     with (
         Results(settings.output).claimed(),
