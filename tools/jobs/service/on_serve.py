@@ -84,12 +84,16 @@ class Ingress:
             response.cancel()
             raise
         except RayError as problem:
-            lines = str(problem).strip().splitlines() or [type(problem).__name__]
-            raise MakerGone(lines[-1]) from problem
+            raise MakerGone(last_line(problem)) from problem
         if facts["process"] not in self._hosts:
             self._hosts.add(facts["process"])
             self._results.event("host", **facts)
         return outcome
+
+
+def last_line(problem: Exception) -> str:
+    lines = str(problem).strip().splitlines() or [type(problem).__name__]
+    return lines[-1]
 
 
 @contextmanager
@@ -113,7 +117,8 @@ def served(settings: Settings, models: Models, cluster: Cluster, listen: str, po
         ray.init(log_to_driver=False, logging_level="error", runtime_env=runtime, **address)
     except (ConnectionError, RuntimeError, ValueError) as problem:
         raise SetupError(
-            f"--address: Ray cannot be reached or started ({problem}): start one, or leave it out"
+            f"--address: Ray cannot be reached or started ({problem}): start one, or leave it out, or set "
+            "RAY_AUTH_MODE=token where it asks for a token"
         ) from problem
     tidy_up_when_terminated()  # Ray has a handler of its own
     name = f"seine-{hashlib.sha256(str(Results(settings.output).folder).encode()).hexdigest()[:16]}"
@@ -123,10 +128,12 @@ def served(settings: Settings, models: Models, cluster: Cluster, listen: str, po
         say(f"starting {places} hosts")
         try:
             serve.run(application, name=name, route_prefix="/")
-        except (RuntimeError, ValueError) as problem:
-            raise SetupError(f"the service did not start: {problem}; see the logs of Ray Serve") from problem
-        try:
             yield places
+        except (RuntimeError, ray.exceptions.RayError) as problem:
+            raise SetupError(
+                f"the service did not start ({last_line(problem)}): see the logs of Ray Serve in /tmp/ray, or end the "
+                "service that this Ray has already (serve shutdown)"
+            ) from problem
         finally:
             serve.delete(name)
     finally:
