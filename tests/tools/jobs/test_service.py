@@ -335,3 +335,11 @@ def test_a_full_disk_is_said(tmp_path):
         answers = client.post(CLIPS, json={"prompt": "x"}), client.post(CLIPS, files=[sent()])
         assert [answer.status_code for answer in answers] == [507, 507]
         assert client.get(CLIPS).json()["clips"] == []
+        (tmp_path / "out/.seine-service").unlink()
+        (tmp_path / "out/events.jsonl").mkdir()
+        for _ in range(3):  # more than there are places
+            assert client.post(CLIPS, json={"prompt": "x"}).status_code == 202
+            wait_for(client, failed=1)
+        (tmp_path / "out/events.jsonl").rmdir()
+        client.post(CLIPS, json={"prompt": "x"})
+        wait_for(client, made=1, failed=0)

@@ -115,11 +115,11 @@ def build_app(settings: Settings, models: Models, make: Make, places: int) -> tu
     """The application, and its clips, which begin with its lifespan. make, places: see `Clips`."""
     results, service = Results(settings.output), Results(settings.output).folder / SERVICE
     images = Images(settings.root, service / "images")
-    clips = Clips(results, models, images, WaitingRows(service / "waiting"), make, places)
+    clips = Clips(results, models, images, WaitingRows(service / "waiting"), make, places, settings.most_waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await clips.start(settings.most_waiting)
+        await clips.start()
         yield
         await clips.stop()
 

@@ -70,13 +70,22 @@ Make = Callable[[Keyed], Awaitable[Outcome]]
 class Clips:
     """All clips by key. Lives in one event loop; what it must not lose is in the folder of results.
 
-    make: makes a job somewhere; raises MakerGone where that has died. places: how many are made at a time.
+    make: makes a job somewhere; raises MakerGone where that has died. places: how many are made at a time;
+    most_waiting: how many more there may be.
     """
 
-    def __init__(self, results: Results, models: Models, images: Images, rows: WaitingRows, make: Make, places: int):
+    def __init__(
+        self,
+        results: Results,
+        models: Models,
+        images: Images,
+        rows: WaitingRows,
+        make: Make,
+        places: int,
+        most_waiting: int,
+    ):
         self._results, self._models, self._images, self._rows = results, models, images, rows
-        self._make, self._places = make, places
-        self.most_waiting = 0
+        self._make, self._places, self._most_waiting = make, places, most_waiting
         self._clips: dict[str, Clip] = {}
         self._files: dict[str, str] = {}
         self._waiting: OrderedDict[str, None] = OrderedDict()
@@ -87,9 +96,8 @@ class Clips:
         self._failed: deque[str] = deque()
         self._places_at_work: list[asyncio.Task[None]] = []
 
-    async def start(self, most_waiting: int) -> None:
+    async def start(self) -> None:
         """Find again what is there and what waits, and begin."""
-        self.most_waiting = most_waiting
         for found in await asyncio.to_thread(finished, self._results):
             self._found(found)
         for asked, key, row in self._rows.rows():
@@ -124,8 +132,8 @@ class Clips:
         other = self._clips.get(self._files.get(item.file.casefold(), ""))
         if other is not None and other.key != item.key and other.state != FAILED:
             raise Taken(f"id: {item.job.id!r:.60} is that of clip {other.key} too; give another, or delete that clip")
-        if len(self._waiting) >= self.most_waiting:
-            raise Full(self.most_waiting, self._seconds_until_room())
+        if len(self._waiting) >= self._most_waiting:
+            raise Full(self._most_waiting, self._seconds_until_room())
         asked = time.time()
         self._rows.add(item.key, row, asked)
         return self._accept(item, asked, images), True
@@ -167,9 +175,9 @@ class Clips:
             call.cancel()
         if clip.state == MADE:
             self._results.remove(clip.file)
-        self._results.event("deleted", id=clip.name, key=key, state=clip.state)
         self._ended(clip)
         self._forget(clip)
+        self._results.event("deleted", id=clip.name, key=key, state=clip.state)
         return True
 
     def _accept(self, item: Keyed, asked: float, images: list[Path]) -> Clip:
@@ -225,7 +233,7 @@ class Clips:
             call = self._calls[clip.key] = asyncio.create_task(self._attempts(clip.item))
             await asyncio.wait([call])
             if self._clips.get(clip.key) is clip:
-                self._write_down(clip, call.result())
+                self._write_down(clip, _outcome(call))
             elif not call.cancelled():  # it ended in the moment in which it was deleted
                 self._results.remove(clip.file)
 
@@ -273,3 +281,11 @@ class Clips:
     def _seconds_until_room(self) -> int:
         mean = sum(self._lasted) / len(self._lasted) if self._lasted else GUESSED_SECONDS
         return max(1, math.ceil(mean / self._places))
+
+
+def _outcome(call: asyncio.Task[Outcome]) -> Outcome:
+    """A full disk fails the clips of that moment, and not the queue."""
+    try:
+        return call.result()
+    except OSError as problem:
+        return Outcome(False, error=str(problem), cause="file")
