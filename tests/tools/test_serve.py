@@ -17,6 +17,8 @@ import pytest
 
 from tests.tools.jobs.pictures import picture
 from tests.tools.test_batch import SETTINGS, environment, gone, wait_until
+from tools import serve
+from tools.hosting.environment import STARTED
 from tools.hosting.server import REPOSITORY
 
 COMMAND = [sys.executable, str(REPOSITORY / "tools" / "serve.py")]
@@ -72,6 +74,32 @@ class Service:
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token", "words"),
+    [
+        (
+            ["--listen", "0.0.0.0"],
+            None,
+            "--listen: 0.0.0.0 can be reached by others: give --token-file",
+        ),
+        (["--listen", "192.168.0.4"], "", "--token-file: the token has 0 characters: take 16 or more"),
+        (["--token-file", "nothing"], None, "--token-file: it cannot be read"),
+        (["--set", "steps=many"], None, "--set steps: 'many' is not a whole number"),
+        (["--set", "step=3"], None, "--set step: there is no such key; the nearest is steps"),
+        (["--checkpoint", "no.safetensors"], None, "no.safetensors: there is no such file: give --checkpoint"),
+    ],
+)
+def test_a_service_that_cannot_be_meant_is_not_started(tmp_path, monkeypatch, capsys, arguments, token, words):
+    monkeypatch.setenv(STARTED, "0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(serve.TOKEN, raising=False)
+    if token is not None:
+        monkeypatch.setenv(serve.TOKEN, token)
+    checkpoint = [] if "--checkpoint" in arguments else ["--checkpoint", "seine-small.safetensors"]
+    assert serve.main(["--output", "out", *checkpoint, *arguments]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.one_host
