@@ -40,7 +40,7 @@ def running(application):
 def maker(tmp_path):
     """Makes a film of a second; the first clip waits until it is let."""
     (tmp_path / "out").mkdir()
-    write = lambda path, item: made(path, 8, 128, 80, container="mp4")  # noqa: E731
+    write = lambda path, item: made(path, 8, 128, 128, container="mp4")  # noqa: E731
     maker = Maker(tmp_path / "out", checkpoint(tmp_path / "models"), write)
     maker.open.clear()
     return maker
@@ -87,6 +87,8 @@ def test_a_clip_is_asked_for_watched_and_deleted(tmp_path, chromium, maker):
         browser.screenshot(page, "service_queue")
         maker.open.set()
         page.wait_for_function("() => [...document.querySelectorAll('video')].some((one) => one.currentTime > 0.1)")
+        boxes = [card.bounding_box() for card in page.locator(".picture").all()]
+        assert len({round(box["height"]) for box in boxes}) == 1  # whatever the shape of a clip
         maker.fate = [Outcome(False, error="VAE: it is broken", cause="job")]
         page.get_by_label("Prompt").fill("a clip that fails")
         make.click()
