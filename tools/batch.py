@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--models", type=Path, help="models folder (default: that of $COMFYUI_PATH, and the pack's)")
     parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
+    parser.add_argument("--here", action="store_true", help="in this Python, which has all that is needed: no pip")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         parser.error(f"--limit: {options.limit} is too few: give 1 or more")
@@ -70,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for the jobs alone
+            if options.here:
+                os.environ.setdefault(environment.STARTED, str(time.time()))
             own = "ray" if options.engine == "ray" and not options.dry_run else None
             code = environment.enter(Path(__file__), "client", "batch", own=own)
         return run(options) if code is None else code

@@ -21,6 +21,8 @@ from tools.jobs.results import Results
 
 START_SECONDS = 600
 """Within which one host has to start where none runs."""
+LOOK_SECONDS = 10
+"""Between looks for machines that have joined."""
 END_SECONDS = 30
 
 
@@ -34,11 +36,17 @@ class Place:
 
 
 class Dealer:
-    """Deals jobs to hosts. starts: for each host what makes its actor, which has the methods of `on_ray.Worker`."""
+    """Deals jobs to hosts.
 
-    def __init__(self, ray: Any, starts: list[Callable[[], Any]], results: Results, tally: Tally, meters: Meters):
-        self._ray, self._results, self._tally, self._meters = ray, results, tally, meters
-        self._places = [Place(start, start()) for start in starts]
+    room: for each host that there is room for, and that it has not named before, what makes its actor, which has the
+    methods of `on_ray.Worker`; asked again and again, as machines join.
+    """
+
+    def __init__(
+        self, ray: Any, room: Callable[[], list[Callable[[], Any]]], results: Results, tally: Tally, meters: Meters
+    ):
+        self._ray, self._room, self._results, self._tally, self._meters = ray, room, results, tally, meters
+        self._places: list[Place] = []
         self._free: deque[Place] = deque()
         self._making: dict[Any, tuple[Place, Keyed]] = {}
         self._starting: dict[Any, Place] = {}
@@ -47,8 +55,8 @@ class Dealer:
         self._known: set[int] = set()
         self._began: float | None = None
         self._last_error = ""
-        for place in self._places:
-            self._await(place)
+        self._at_work = time.monotonic()
+        self._look()
 
     def deal(self, jobs: Iterable[Keyed]) -> None:
         """Have all jobs made; they are read as they are needed. Raises ServerError where no host is left."""
@@ -90,19 +98,31 @@ class Dealer:
 
     def _take(self) -> None:
         """Wait for one host to have made its job, to have dropped it, or to have started."""
+        if time.monotonic() > self._looked + LOOK_SECONDS:
+            self._look()
         waiting = [*self._making, *self._starting]
         if not waiting:
             raise ServerError(f"no host on Ray is left: {self._last_error}")
-        done, _ = self._ray.wait(waiting, num_returns=1, timeout=None if self._making else START_SECONDS)
-        if not done:
+        if self._making:
+            self._at_work = time.monotonic()
+        elif time.monotonic() > self._at_work + START_SECONDS:
             raise ServerError(
                 f"no host on Ray has started in {START_SECONDS} s: `ray status` says whether there is room for one"
             )
-        if done[0] in self._starting:
-            self._has_started(done[0], self._starting.pop(done[0]))
-        else:
-            self._has_made(done[0], *self._making.pop(done[0]))
+        done, _ = self._ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS)
+        for answer in done:
+            if answer in self._starting:
+                self._has_started(answer, self._starting.pop(answer))
+            else:
+                self._has_made(answer, *self._making.pop(answer))
         self._meters.state(len(self._places), self._tally)
+
+    def _look(self) -> None:
+        """Start a host wherever there is room for one more."""
+        self._looked = time.monotonic()
+        for start in self._room():
+            self._places.append(Place(start, start()))
+            self._await(self._places[-1])
 
     def _await(self, place: Place) -> None:
         """Have a host that starts, for the first time or again, say so."""

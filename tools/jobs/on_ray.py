@@ -117,9 +117,9 @@ def _on_cluster(jobs: Jobs, results: Results, models: Models, cluster: Cluster, 
     try:
         # A Ray of this run's own has no other driver; the folder's lock is between those of one machine.
         claim = _claim(ray, results) if cluster.address else None
-        starts = _places(ray, results, models, cluster)
-        say(f"starting {len(starts)} hosts")
-        dealer = Dealer(ray, starts, results, tally, Meters(metrics))
+        room = Room(ray, results, models, cluster)
+        say(f"starting hosts on {room.describe()}")
+        dealer = Dealer(ray, room.more, results, tally, Meters(metrics))
         try:
             dealer.deal(to_make(jobs, results, tally))
         except ray.exceptions.RayError as problem:
@@ -149,22 +149,49 @@ def _claim(ray: Any, results: Results) -> Any:
             time.sleep(1)
 
 
-def _places(ray: Any, results: Results, models: Models, cluster: Cluster) -> list[Callable[[], Any]]:
-    """For each host there is room for, by GPUs or else by machines, what starts its actor."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+class Room:
+    """Where hosts may run, `hosts_per_gpu` of them: on each GPU, or where there is none at first on each machine."""
 
-    gpus = 0 if cluster.cpu else int(ray.cluster_resources().get("GPU", 0))
-    each = range(cluster.hosts_per_gpu)
-    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
-    if gpus:
-        threads = None
-        shares = [{"num_gpus": 1 / cluster.hosts_per_gpu, "scheduling_strategy": "SPREAD"} for _ in range(gpus)]
-    else:
-        cluster = replace(cluster, cpu=True)
-        threads = max(1, (os.cpu_count() or 1) // cluster.hosts_per_gpu)
-        # Ray may put all that ask for no GPU on one machine. Soft: on another one, where this one has died.
-        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-        shares = [{"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)} for node in nodes]
-    arguments = str(results.folder), models, cluster, threads
-    workers = [ray.remote(Worker).options(**options, **share) for share in shares for _ in each]
-    return [partial(worker.remote, *arguments) for worker in workers]
+    def __init__(self, ray: Any, results: Results, models: Models, cluster: Cluster):
+        self._ray, self._each = ray, cluster.hosts_per_gpu
+        self._by_gpu = not cluster.cpu and self._gpus() > 0
+        if not self._by_gpu:
+            cluster = replace(cluster, cpu=True)
+        threads = None if self._by_gpu else max(1, (os.cpu_count() or 1) // cluster.hosts_per_gpu)
+        self._arguments = str(results.folder), models, cluster, threads
+        self._named = 0
+        self._machines: set[str] = set()
+
+    def describe(self) -> str:
+        return f"{self._gpus()} GPUs" if self._by_gpu else f"the CPUs of {len(self._alive())} machines"
+
+    def more(self) -> list[Callable[[], Any]]:
+        """What starts the actors of hosts there is room for since it was last asked."""
+        if self._by_gpu:
+            # A GPU that is gone takes no place away: its host waits for another one, which is then no new one.
+            new = max(0, self._gpus() * self._each - self._named)
+            self._named += new
+            share = {"num_gpus": 1 / self._each, "scheduling_strategy": "SPREAD"}
+            return [partial(self._start, **share) for _ in range(new)]
+        return [partial(self._on_machine, node) for node in self._new_machines() for _ in range(self._each)]
+
+    def _gpus(self) -> int:
+        return int(self._ray.cluster_resources().get("GPU", 0))
+
+    def _alive(self) -> set[str]:
+        return {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+
+    def _new_machines(self) -> set[str]:
+        new = self._alive() - self._machines
+        self._machines |= new
+        return new
+
+    def _on_machine(self, node: str) -> Any:
+        """Ray may put all that ask for no GPU on one machine."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return self._start(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+
+    def _start(self, **options: Any) -> Any:
+        always = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        return self._ray.remote(Worker).options(**always, **options).remote(*self._arguments)
