@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--dry-run", action="store_true", help="print the jobs as JSON lines and make nothing")
     parser.add_argument("--limit", type=int, help="only so many jobs, from the first on")
     add_options(parser)
+    parser.add_argument("--here", action="store_true", help="in this Python, which has all that is needed: no pip")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         parser.error(f"--limit: {options.limit} is too few: give 1 or more")
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for the jobs alone
+            if options.here:
+                os.environ.setdefault(environment.STARTED, str(time.time()))
             own = "ray" if options.engine == "ray" and not options.dry_run else None
             code = environment.enter(Path(__file__), "client", "batch", own=own)
         return run(options) if code is None else code

@@ -8,6 +8,7 @@ else.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
@@ -114,7 +115,7 @@ class Fingerprints:
         if isinstance(value, FunctionType):
             cells = [_content(cell) for cell in value.__closure__ or ()]
             return [
-                value.__module__,
+                _module_name(value),
                 value.__qualname__,
                 value.__code__,
                 cells,
@@ -126,7 +127,7 @@ class Fingerprints:
         if isinstance(value, type):
             return [_lineage(value)]
         if isinstance(value, BuiltinFunctionType):
-            return [value.__module__, value.__qualname__]
+            return [_module_name(value), value.__qualname__]
         if not hasattr(value, "__dict__"):
             raise _Unknown
         return [vars(value)]
@@ -149,7 +150,12 @@ def code_version() -> str:
 
 def _lineage(kind: type) -> str:
     """A class by the names of all it is made from: the host makes classes of one name from several others."""
-    return " ".join(f"{part.__module__}.{part.__qualname__}" for part in kind.__mro__)
+    return " ".join(f"{_module_name(part)}.{part.__qualname__}" for part in kind.__mro__)
+
+
+def _module_name(value: Any) -> str:
+    """Without the folder: the host calls a pack's module by its path, which is another one on another machine."""
+    return re.split(r"[/\\]", str(value.__module__))[-1]
 
 
 def _content(cell: Any) -> Any:

@@ -38,6 +38,13 @@ def empty_cell() -> bool:
     return found is not None and inner() == 1
 
 
+def of_module(name: str) -> Any:
+    """A class and a function of a module, which the host calls by its path where it is a pack."""
+    names: dict[str, Any] = {"__name__": name}
+    exec("class Made:\n    pass\ndef function():\n    pass", names)
+    return [names["Made"], names["Made"](), names["function"]]
+
+
 def schedule(kind: type) -> Any:
     class ModelSamplingAdvanced(model_sampling.ModelSamplingDiscrete, kind):
         pass
@@ -90,6 +97,7 @@ def main() -> dict[str, Any]:
         "number and text": (1, 1, "1"),
         "builtin": (max, max, min),
         "set": ({1, "a"}, {"a", 1}, {1, "b"}),
+        "place of a pack": tuple(map(of_module, ("/one/custom_nodes/a.b", "C:\\two\\custom_nodes\\a.b", "/one/a.c"))),
         "code": (plus_one, also_plus_one, plus_two),
         "prediction": tuple(map(schedule, (model_sampling.EPS, model_sampling.EPS, model_sampling.V_PREDICTION))),
         "control": (control(0.5), control(0.5), control(0.6)),

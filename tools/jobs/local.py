@@ -49,7 +49,7 @@ def _make(jobs: Jobs, results: Results, models: Models, host: Host, cpu: bool, t
             results.event("host", process=warm.process_id, **versions)
             started = time.monotonic()
             with bar("clips", tally.jobs, tally.there, unit="clip") as progress:
-                for item in to_make(jobs, results):
+                for item in to_make(jobs, results, tally):
                     results.event("started", id=item.id, key=item.key)
                     outcome = make_one(item, warm, results, models, versions, _shown_on(progress, tally))
                     write_down(item, outcome, results, tally)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,10 @@ class Tally:
     @property
     def complete(self) -> bool:
         return not self.rows and not self.failed and self.there + self.made == self.jobs
+
+    @property
+    def waiting(self) -> int:
+        return self.jobs - self.there - self.made - self.failed
 
     @property
     def rate(self) -> str:
@@ -72,9 +76,16 @@ def look(jobs: Jobs, results: Results, tell: Callable[[Any], int]) -> Tally:
     return tally
 
 
-def to_make(jobs: Jobs, results: Results) -> Iterable[Keyed]:
-    """The jobs that are not done, looked at when their turn has come."""
-    return (item for item in jobs() if isinstance(item, Keyed) and not results.done(item))
+def to_make(jobs: Jobs, results: Results, tally: Tally) -> Iterator[Keyed]:
+    """The jobs that are not done, looked at when their turn has come: the same row once more is there by then."""
+    there = -tally.there
+    for item in jobs():
+        if isinstance(item, Keyed):
+            if results.done(item):
+                there += 1
+            else:
+                yield item
+    tally.there += there
 
 
 def make_one(

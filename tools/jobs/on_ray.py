@@ -1,7 +1,7 @@
-"""Jobs on Ray: an actor is one warm ComfyUI, and takes the next job when it has made one.
+"""Jobs on Ray: an actor is one warm ComfyUI, and is dealt the next job when it has made one (`dealing`).
 
-Ray restarts actors, repeats what they were at, and ends them with the driver. Results and their sidecars are written by
-the actors into one folder that all machines see, so that a job that is repeated is never made twice.
+Ray restarts actors, and ends them with the driver. Results and their sidecars are written by the actors into one folder
+that all machines see, so that a job that is repeated is never made twice.
 """
 
 from __future__ import annotations
@@ -13,24 +13,27 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tools.hosting import hosts
-from tools.hosting.bars import bar
 from tools.hosting.environment import SetupError, say
 from tools.hosting.server import REPOSITORY, ServerError
+from tools.jobs.dealing import Dealer, last_line
 from tools.jobs.keys import Keyed
-from tools.jobs.making import Jobs, Outcome, Tally, look, make_one, to_make, write_down
+from tools.jobs.making import Jobs, Outcome, Tally, look, make_one, to_make
+from tools.jobs.meters import Meters
 from tools.jobs.models import Models
 from tools.jobs.results import WINDOWS, Results
 from tools.jobs.warm_host import WarmHost
 from tools.jobs.working_folder import working_folder
 
-MOST_RETRIES = 2
-"""Of a job whose actor has died, by Ray: three attempts in all."""
-START_SECONDS = 600
+OBJECT_BYTES = 80 * 1024**2
+"""Of Ray's store of objects, about the least it takes: messages carry paths, never frames."""
+CLAIM_SECONDS = 30
+"""Within which Ray sees that a killed driver is gone."""
 
 
 @dataclass(frozen=True)
@@ -100,32 +103,35 @@ def make_all(jobs: Jobs, results: Results, models: Models, cluster: Cluster, tel
 
 def _on_cluster(jobs: Jobs, results: Results, models: Models, cluster: Cluster, tally: Tally) -> None:
     import ray
-    from ray.exceptions import RayError
+    from ray.util import metrics
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    settings: dict[str, Any] = {"include_dashboard": False} if cluster.address is None else {"address": cluster.address}
+    settings: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_BYTES}
+    if cluster.address is not None:
+        settings = {"address": cluster.address}
     say(f"connecting to Ray at {cluster.address}" if cluster.address else "starting Ray on this machine")
     try:
         runtime = {"env_vars": {"PYTHONPATH": str(REPOSITORY)}}
         ray.init(log_to_driver=False, logging_level="error", runtime_env=runtime, **settings)
-    except (ConnectionError, RuntimeError, ValueError) as problem:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
         raise SetupError(
-            f"--address: Ray cannot be reached or started ({problem}): start one, or leave it out"
+            f"--address: Ray cannot be reached or started ({problem}): start one, or leave it out; one that wants a "
+            "token wants RAY_AUTH_MODE=token here too"
         ) from problem
     try:
-        claim = _claim(ray, results)
-        actors = _actors(ray, results, models, cluster)
-        say(f"starting {len(actors)} hosts")
+        # A Ray of this run's own has no other driver; the folder's lock is between those of one machine.
+        claim = _claim(ray, results) if cluster.address else None
+        room = Room(ray, results, models, cluster)
+        say(f"starting hosts on {room.describe()}")
+        dealer = Dealer(ray, room.more, results, tally, Meters(metrics))
         try:
-            for facts in ray.get([actor.facts.remote() for actor in actors], timeout=START_SECONDS):
-                results.event("host", **facts)
-            _run(ray, actors, jobs, results, tally)
-            ray.get([actor.close.remote() for actor in actors], timeout=60)
-        except RayError as problem:
-            raise ServerError(f"the hosts on Ray are gone: {_last_line(problem)}") from problem
+            dealer.deal(to_make(jobs, results, tally))
+        except ray.exceptions.RayError as problem:
+            raise ServerError(f"the hosts on Ray are gone: {last_line(problem)}") from problem
         finally:
-            for actor in [*actors, claim]:
-                ray.kill(actor)
+            dealer.end()
+            if claim is not None:
+                ray.kill(claim)
     finally:
         ray.shutdown()
 
@@ -133,68 +139,63 @@ def _on_cluster(jobs: Jobs, results: Results, models: Models, cluster: Cluster, 
 def _claim(ray: Any, results: Results) -> Any:
     """Bars another driver of this cluster from the same folder, from whichever machine it comes."""
     name = f"seine-batch-{hashlib.sha256(str(results.folder).encode()).hexdigest()[:16]}"
-    try:
-        claim = ray.remote(Claim).options(name=name, num_cpus=0, namespace="seine").remote()
-        ray.get(claim.holds.remote())
-    except ValueError as problem:
-        raise SetupError(f"--output: another run on this Ray writes to {results.folder}: wait for it") from problem
-    return claim
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while True:
+        try:
+            claim = ray.remote(Claim).options(name=name, num_cpus=0, namespace="seine").remote()
+            ray.get(claim.holds.remote())
+            return claim
+        except ValueError as problem:
+            if time.monotonic() > deadline:
+                raise SetupError(
+                    f"--output: another run on this Ray writes to {results.folder}: wait for it"
+                ) from problem
+            time.sleep(1)
 
 
-def _actors(ray: Any, results: Results, models: Models, cluster: Cluster) -> list[Any]:
-    """As many as there is room for: by GPUs, else by machines."""
-    gpus = 0 if cluster.cpu else int(ray.cluster_resources().get("GPU", 0))
-    places = gpus or sum(node["Alive"] for node in ray.nodes())
-    share = {"num_gpus": 1 / cluster.hosts_per_gpu} if gpus else {}
-    cluster = cluster if gpus else Cluster(cluster.address, cluster.hosts_per_gpu, cluster.host, cpu=True)
-    threads = None if gpus else max(1, (os.cpu_count() or 1) // cluster.hosts_per_gpu)
-    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": MOST_RETRIES, "scheduling_strategy": "SPREAD"}
-    worker = ray.remote(Worker).options(**options, **share)
-    arguments = str(results.folder), models, cluster, threads
-    return [worker.remote(*arguments) for _ in range(places * cluster.hosts_per_gpu)]
+class Room:
+    """Where hosts may run, `hosts_per_gpu` of them: on each GPU, or where there is none at first on each machine."""
 
+    def __init__(self, ray: Any, results: Results, models: Models, cluster: Cluster):
+        self._ray, self._each = ray, cluster.hosts_per_gpu
+        self._by_gpu = not cluster.cpu and self._gpus() > 0
+        if not self._by_gpu:
+            cluster = replace(cluster, cpu=True)
+        threads = None if self._by_gpu else max(1, (os.cpu_count() or 1) // cluster.hosts_per_gpu)
+        self._arguments = str(results.folder), models, cluster, threads
+        self._named = 0
+        self._machines: set[str] = set()
 
-def _run(ray: Any, actors: list[Any], jobs: Jobs, results: Results, tally: Tally) -> None:
-    """Give each actor its next job when it has made one; rows are read as they are needed."""
-    from ray.exceptions import RayActorError
+    def describe(self) -> str:
+        return f"{self._gpus()} GPUs" if self._by_gpu else f"the CPUs of {len(self._alive())} machines"
 
-    free, flying = list(actors), {}
-    known = {facts["process"] for facts in ray.get([actor.facts.remote() for actor in actors])}
-    started = time.monotonic()
-    with bar("clips", tally.jobs, tally.there, unit="clip") as progress:
+    def more(self) -> list[Callable[[], Any]]:
+        """What starts the actors of hosts there is room for since it was last asked."""
+        if self._by_gpu:
+            # A GPU that is gone takes no place away: its host waits for another one, which is then no new one.
+            new = max(0, self._gpus() * self._each - self._named)
+            self._named += new
+            share = {"num_gpus": 1 / self._each, "scheduling_strategy": "SPREAD"}
+            return [partial(self._start, **share) for _ in range(new)]
+        return [partial(self._on_machine, node) for node in self._new_machines() for _ in range(self._each)]
 
-        def take_one() -> None:
-            (done,), _ = ray.wait(list(flying), num_returns=1)
-            actor, item = flying.pop(done)
-            try:
-                outcome, facts = ray.get(done)
-                if facts["process"] not in known:  # Ray has restarted it, or it has restarted its host
-                    known.add(facts["process"])
-                    results.event("host", **facts)
-            except RayActorError as problem:
-                outcome = Outcome(False, attempts=MOST_RETRIES + 1, error=_last_line(problem), cause="host")
-            write_down(item, outcome, results, tally)
-            free.append(actor)
-            tally.seconds = time.monotonic() - started
-            progress.set_postfix_str(tally.rate, refresh=False)
-            progress.update(outcome.made)
+    def _gpus(self) -> int:
+        return int(self._ray.cluster_resources().get("GPU", 0))
 
-        in_flight: set[str] = set()
-        for item in to_make(jobs, results):
-            if item.file in in_flight:  # the same row twice
-                tally.there += 1
-                continue
-            if not free:
-                take_one()
-                in_flight = {other.file for _, other in flying.values()}
-            results.event("started", id=item.id, key=item.key)
-            actor = free.pop(0)
-            flying[actor.make.remote(item)] = actor, item
-            in_flight.add(item.file)
-        while flying:
-            take_one()
+    def _alive(self) -> set[str]:
+        return {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
 
+    def _new_machines(self) -> set[str]:
+        new = self._alive() - self._machines
+        self._machines |= new
+        return new
 
-def _last_line(problem: Exception) -> str:
-    lines = str(problem).strip().splitlines() or [type(problem).__name__]
-    return lines[-1]
+    def _on_machine(self, node: str) -> Any:
+        """Ray may put all that ask for no GPU on one machine."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return self._start(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+
+    def _start(self, **options: Any) -> Any:
+        always = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        return self._ray.remote(Worker).options(**always, **options).remote(*self._arguments)

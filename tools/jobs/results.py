@@ -32,7 +32,8 @@ class Results:
     def claimed(self) -> Iterator[None]:
         """Have the folder for this run alone. Raises SetupError where another run has it, or it cannot be written to.
 
-        What a killed run left half written is removed, and the list of failures begins anew.
+        What a killed run, or a killed host of this one, left half written is removed, and the list of failures begins
+        anew.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -42,10 +43,16 @@ class Results:
         with lock:
             if not try_lock(lock):
                 raise SetupError(f"--output: another run writes to {self.folder}: wait for it, or name another folder")
-            for path in _half_written(self.folder):
-                path.unlink(missing_ok=True)
+            self._tidy()
             (self.folder / FAILED).unlink(missing_ok=True)
-            yield
+            try:
+                yield
+            finally:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        for path in _half_written(self.folder):
+            path.unlink(missing_ok=True)
 
     def sidecar(self, job: Keyed) -> Path:
         return self.folder / f"{job.file}.json"

@@ -40,7 +40,7 @@ class WarmHost:
         self._models = models
         self._windows = windows
         self._server = ComfyServer(host, base, models.placed(), cpu=cpu)
-        self._count = 0
+        self._asked: set[str] = set()
 
     def __enter__(self) -> WarmHost:
         self._windows.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,7 @@ class WarmHost:
     def restart(self) -> None:
         """Raises ServerError where it does not start."""
         self._server.stop()
+        self._asked.clear()
         self._server.start()
 
     def interrupt(self) -> None:
@@ -81,14 +82,12 @@ class WarmHost:
         import websocket
 
         started = time.monotonic()
-        self._count += 1
         client = self._server.client
         names = []
         try:
             for image, digest in zip(job.job.images, job.digests, strict=True):
                 names.append(client.upload_image(f"{digest}{image.suffix.lower()}", image))
-            # A prefix of its own: the host counts files to find a free name, and makes nothing twice of one graph.
-            prefix = f"batch/{job.key[:24]}-{self._count}"
+            prefix = self._prefix(job)
             models = self._models.model_name, self._models.base_name
             graph = self._on_this_device(graph_of(job.job, names, *models, job.seed, prefix))
             outputs = client.run(graph, on_progress, MOST_SECONDS)
@@ -103,6 +102,17 @@ class WarmHost:
             raise ServerError(f"the host named {len(files)} files as what it made of {job.id}, where one was expected")
         path = self._server.output / files[0].subfolder / files[0].filename
         return Made(path, graph, time.monotonic() - started)
+
+    def _prefix(self, job: Keyed) -> str:
+        """Of the host's file: the job's alone, as hosts count files to find a free name.
+
+        It stands in the file, so that it is the same whichever host makes the clip; but the second time a host is asked
+        for one it would make nothing of the same graph.
+        """
+        key = job.key[:24]
+        again = f"-{len(self._asked)}" if key in self._asked else ""
+        self._asked.add(f"{key}{again}")
+        return f"batch/{key}{again}"
 
     def _on_this_device(self, graph: Graph) -> Graph:
         """fp16 is for GPUs; a CPU has its own default."""

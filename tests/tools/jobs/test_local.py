@@ -115,6 +115,31 @@ def test_a_row_that_changed_is_made_anew(run, tmp_path):
     assert run()[1].made == ["b"]
 
 
+def test_of_ten_rows_three_bad_ones_are_named_and_made_once_they_are_mended(run, tmp_path, models):
+    rows = tmp_path / "ten.csv"
+    lines_of = [f"{n},a thing {n},{n}" for n in range(10)]
+    bad = [*lines_of]
+    bad[2], bad[5], bad[9] = "2,,2", "5,a thing 5,x", "8,a thing 9,9"
+
+    def ten(given):
+        rows.write_text("\n".join(["id,prompt,seed", *given]), encoding="utf-8")
+        return run(given=lambda: source_of(rows, {}).jobs(models))
+
+    tally, _ = ten(bad)
+    assert (tally.made, tally.rows, tally.complete) == (7, 3, False)
+    failed = [line["error"].partition(":")[0] for line in lines(tmp_path / "out/failed.jsonl")]
+    assert failed == ["prompt", "seed", "id"]
+    tally, host = ten(lines_of)
+    assert (tally.made, tally.there, tally.complete) == (3, 7, True) and host.made == ["2", "5", "9"]
+
+
+def test_the_same_row_twice_is_made_once(run, tmp_path, models):
+    rows = tmp_path / "twice.csv"
+    rows.write_text("prompt\na\na\nb\n", encoding="utf-8")
+    tally, host = run(given=lambda: source_of(rows, {}).jobs(models))
+    assert (len(host.made), tally.made, tally.there, tally.complete) == (2, 2, 1, True)
+
+
 def test_a_nodes_error_is_final_and_others_go_on(run, tmp_path):
     error = ExecutionFailed(
         {"node_id": 7, "node_type": "LoadImage", "exception_type": "E", "exception_message": "it is broken"}
@@ -145,13 +170,15 @@ def test_two_runs_never_write_to_one_folder(run, tmp_path):
     assert run()[0].made == 3
 
 
-def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(run, tmp_path):
+def test_what_was_left_half_written_is_removed_and_nothing_else(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / f".a.{'0' * 32}.part").write_text("half")
     (out / "mine.part").write_text("x")
     (out / ".mine.part").write_text("x")
-    run()
+    with Results(out).claimed():
+        assert sorted(path.name for path in out.rglob("*.part")) == [".mine.part", "mine.part"]
+        (out / f".b.{'1' * 32}.part").write_text("of a host that was killed during the run")
     assert sorted(path.name for path in out.rglob("*.part")) == [".mine.part", "mine.part"]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from tools.hosting.environment import SetupError, last_as_long_as_the_process, say, tidy_up_when_terminated
 from tools.hosting.server import REPOSITORY, ServerError
+from tools.jobs.dealing import last_line
 from tools.jobs.keys import Keyed
 from tools.jobs.making import Outcome
 from tools.jobs.models import Models
@@ -89,11 +90,6 @@ class Ingress:
             self._hosts.add(facts["process"])
             self._results.event("host", **facts)
         return outcome
-
-
-def last_line(problem: Exception) -> str:
-    lines = str(problem).strip().splitlines() or [type(problem).__name__]
-    return lines[-1]
 
 
 @contextmanager
