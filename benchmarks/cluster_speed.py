@@ -13,13 +13,20 @@ ENGINES = (
     ("one ComfyUI on Ray", 1, ("--engine", "ray")),
     ("two ComfyUIs on Ray", 2, ("--engine", "ray", "--hosts-per-gpu", "2")),
 )
-HEADER = "| | whole command | clips per minute, once all hosts run | beyond ComfyUI, each clip | distinct files |"
+COLUMNS = (
+    "",
+    "whole command",
+    "clips per minute, once all hosts run",
+    "a clip in ComfyUI",
+    "beyond it",
+    "different files",
+)
 
 
 def speed(folder: Path, host: str, count: int, rounds: int) -> tuple[str, list[str]]:
     """The table in markdown, and what is wrong. Engines take turns, so that a machine that gets slower is fair."""
     make_pictures(folder)
-    measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name, _, _ in ENGINES}
+    measured: dict[str, list[tuple[float, ...]]] = {name: [] for name, _, _ in ENGINES}
     distinct: dict[str, int] = {}
     wrong = []
     for number in range(rounds):
@@ -34,18 +41,20 @@ def speed(folder: Path, host: str, count: int, rounds: int) -> tuple[str, list[s
             distinct[name] = min(len(contents), distinct.get(name, count))
             wrong += [f"{name}: {len(contents)} distinct files of {count}"] if len(contents) != count else []
             print(name, measured[name][-1], flush=True)
-    rows = [HEADER, "|---|---|---|---|---|"]
+    rows = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for name, runs in measured.items():
-        whole, rate, beyond = (median(values) for values in zip(*runs, strict=True))
-        rows.append(f"| {name} | {whole:.0f} s | {rate:.1f} | {1000 * beyond:.0f} ms | {distinct[name]} of {count} |")
+        whole, rate, within, beyond = (median(values) for values in zip(*runs, strict=True))
+        cells = [name, f"{whole:.0f} s", f"{rate:.1f}", f"{within:.2f} s", f"{1000 * beyond:.0f} ms"]
+        rows.append(f"| {' | '.join([*cells, f'{distinct[name]} of {count}'])} |")
     return "\n".join(rows), wrong
 
 
-def rates(batch: Batch, hosts: int) -> tuple[float, float]:
-    """Clips a minute from when each host has made one, which loads the model; a clip's seconds outside its host."""
+def rates(batch: Batch, hosts: int) -> tuple[float, float, float]:
+    """Clips a minute from when each host has made one, which loads the model; a clip's seconds in its host, and more."""
     started = {event["key"]: event["time"] for event in batch.events("started")}
     made = batch.events("made")
     beyond = median(event["time"] - started[event["key"]] - event["seconds"] for event in made)
+    within = median(event["seconds"] for event in made)
     begin = max(event["time"] for event in batch.events("host"))
     steady = [event["time"] for event in made if event["time"] > begin][hosts - 1 :]
-    return 60 * (len(steady) - 1) / (steady[-1] - steady[0]), beyond
+    return 60 * (len(steady) - 1) / (steady[-1] - steady[0]), within, beyond

@@ -46,6 +46,15 @@ def test_a_dry_run_prints_jobs_alone_and_makes_nothing(tmp_path):
     assert limited.returncode == 0 and [json.loads(line)["id"] for line in limited.stdout.splitlines()] == ["one"]
 
 
+def test_in_this_very_python_nothing_is_set_up(tmp_path):
+    (tmp_path / "rows.csv").write_text("prompt\na boat\n")
+    command = [*COMMAND, "rows.csv", "--dry-run", "--here"]
+    elsewhere = environment() | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "LOCALAPPDATA": str(tmp_path / "cache")}
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=elsewhere, check=False)
+    assert ran.returncode == 0 and json.loads(ran.stdout)["prompt"] == "a boat", ran.stderr
+    assert not list(tmp_path.rglob("pyvenv.cfg"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(["nothing.csv"], "there is no such"), (["--limit", "0", "x"], "--limit"), (["--set", "x", "y"], "KEY=VALUE")],

@@ -64,7 +64,12 @@ class Ray:
 
     exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError)
 
+    def __init__(self):
+        self.waits = 0
+
     def wait(self, refs, num_returns, timeout):
+        self.waits += 1
+        assert self.waits < 100, "it waits for ever"
         there = sorted((ref for ref in refs if ref.answer is not None), key=lambda ref: ref.number)
         assert timeout is not None, "it would not see that a machine has joined"
         return there[:num_returns], []
