@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools.hosting import environment, hosts
 from tools.hosting.environment import SetupError
 from tools.hosting.server import ServerError
+from tools.jobs.options import add_options, check, settings_of
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,33 +39,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--output", type=Path, help="folder for the clips (of a configuration: its save_path, where this is left out)"
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="local: one ComfyUI; ray: many")
-    parser.add_argument("--address", help="of a running Ray, such as auto or 10.0.0.1:6379 (default: one of its own)")
-    parser.add_argument("--hosts-per-gpu", type=int, default=1, help="with ray: ComfyUIs on each GPU, or CPU machine")
     parser.add_argument("--dry-run", action="store_true", help="print the jobs as JSON lines and make nothing")
     parser.add_argument("--limit", type=int, help="only so many jobs, from the first on")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a value for what rows leave out; of a configuration: in place of its own. May be given often",
-    )
-    parser.add_argument("--checkpoint", help="SEINE file: a path, or its name in a models folder (default: seine.pt)")
-    parser.add_argument("--base", help="SD 1.4 file or diffusers folder, for a checkpoint without VAE and CLIP")
-    parser.add_argument("--models", type=Path, help="models folder (default: that of $COMFYUI_PATH, and the pack's)")
-    parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
-    parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
+    add_options(parser)
     parser.add_argument("--here", action="store_true", help="in this Python, which has all that is needed: no pip")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         parser.error(f"--limit: {options.limit} is too few: give 1 or more")
-    if options.hosts_per_gpu < 1:
-        parser.error(f"--hosts-per-gpu: {options.hosts_per_gpu} is too few: give 1 or more")
     if options.engine != "ray" and (options.address or options.hosts_per_gpu > 1):
         parser.error("--address and --hosts-per-gpu go with --engine ray")
-    for setting in options.set:
-        if "=" not in setting:
-            parser.error(f"--set: {setting!r} is not KEY=VALUE, such as steps=50")
+    check(parser, options)
     return options
 
 
@@ -93,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     from tools.jobs.sources import NotASource, source_of
 
     try:
-        source = source_of(options.input, _settings(options.set))
+        source = source_of(options.input, settings_of(options.set))
     except NotASource as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
@@ -147,13 +131,6 @@ def tell(item: Any) -> int:
     wrong = isinstance(item, Problem)
     print(f"{'error' if wrong else 'note'}: {item}", file=sys.stderr)
     return int(wrong)
-
-
-def _settings(given: Iterable[str]) -> dict[str, Any]:
-    """Keys and values of --set; a value is read as in a YAML file."""
-    import yaml
-
-    return {key.strip(): yaml.safe_load(value) for key, _, value in (each.partition("=") for each in given)}
 
 
 def _limited(items: Iterable[Any], limit: int | None) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
+HTTP = ("fastapi", "uvicorn", "python-multipart", "swagger-ui-bundle")
 GROUPS: dict[str, tuple[str, ...]] = {
     # What talks to a server and handles pictures; enough where ComfyUI has a Python of its own.
     "client": ("numpy", "pillow", "scikit-image", "av", "websocket-client", "requests", "tqdm"),
@@ -28,11 +29,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "batch": ("omegaconf", "pyyaml"),
     # The engine of batches beyond one host; in an environment of its own.
     "ray": ("ray==2.60.*",),
+    # The HTTP service, in one too; the page that documents it brings its own scripts.
+    "service": ("ray[serve]==2.60.*", *HTTP),
     "torch": TORCH,
     "training": ("transformers", "safetensors", "matplotlib"),
     # pytest-xdist 3.8 tells groups by an attribute that pytest 9.2 no longer reads: each test would be a group of its
     # own, and every server and report be made once more by each process.
-    "tests": ("pytest<9.2", "pytest-xdist", "hypothesis", "ruff", "safetensors", "kornia"),
+    "tests": ("pytest<9.2", "pytest-xdist", "hypothesis", "ruff", "safetensors", "kornia", *HTTP, "httpx2"),
     "browser": ("playwright",),
 }
 MINIMUM_PYTHON = (3, 10)
@@ -41,6 +44,7 @@ PR_SET_PDEATHSIG = 1
 """Of <sys/prctl.h>."""
 STARTED = "SEINE_STARTED"
 """Holds the time a script was started at, where it runs in its environment."""
+_THREAD = threading.local()
 
 
 class SetupError(RuntimeError):
@@ -167,9 +171,11 @@ def run_to_its_end(command: Sequence[str | Path], **options: object) -> int:
 def ending_with_this_one(sent: int) -> dict[str, Any]:
     """Arguments for `Popen` by which the child gets a signal when this process dies, even by SIGKILL; on Linux alone.
 
-    The kernel means the thread that started the child, so that it is only asked of the main one.
+    The kernel means the thread that started the child, so that it is only asked of the main one, and of those that
+    `last_as_long_as_the_process` was called in.
     """
-    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
+    lasts = threading.current_thread() is threading.main_thread() or getattr(_THREAD, "lasts", False)
+    if sys.platform != "linux" or not lasts:
         return {}
     system, parent = ctypes.CDLL(None, use_errno=True), os.getpid()
 
@@ -179,6 +185,11 @@ def ending_with_this_one(sent: int) -> dict[str, Any]:
             os.kill(os.getpid(), sent)
 
     return {"preexec_fn": before_it_runs}
+
+
+def last_as_long_as_the_process() -> None:
+    """Said in a thread that ends with its process alone: children that it starts may end with it."""
+    _THREAD.lasts = True
 
 
 def enter(script: Path, *groups: str, own: str | None = None) -> int | None:

@@ -72,6 +72,10 @@ class Worker:
         outcome = make_one(item, self._warm, self._results, self._models, self._versions)
         return outcome, self.facts()
 
+    def interrupt(self) -> None:
+        """Cancel the job that is being made, from another thread."""
+        self._warm.interrupt()
+
     def close(self) -> None:
         self._held.close()
 

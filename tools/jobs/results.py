@@ -78,6 +78,11 @@ class Results:
             part.write_text(json.dumps(written, ensure_ascii=False, indent=1), encoding="utf-8")
         return target
 
+    def remove(self, file: str) -> None:
+        """Take a clip away, its sidecar first: without one it is not made. file: its path below the folder."""
+        (self.folder / f"{file}.json").unlink(missing_ok=True)
+        (self.folder / file).unlink(missing_ok=True)
+
     def event(self, name: str, **facts: Any) -> None:
         """Add a line to the run's record."""
         self._append(EVENTS, {"time": round(time.time(), 3), "event": name, **facts})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.hosting.client import Progress
+from tools.hosting.client import Client, Progress
 from tools.hosting.hosts import Host, link_folder
 from tools.hosting.server import ComfyServer, ServerError
 from tools.hosting.workflow_graph import Graph
@@ -61,6 +62,11 @@ class WarmHost:
         self._server.stop()
         self._asked.clear()
         self._server.start()
+
+    def interrupt(self) -> None:
+        """Cancel what runs, from any thread. Raises OSError or ServerError where the host does not answer."""
+        with contextlib.closing(Client(self._server.client.address)) as client:
+            client.interrupt()
 
     def versions(self) -> dict[str, Any]:
         """What the host says of itself and its first device."""

@@ -1,0 +1,105 @@
+"""The row that a request's body says: a JSON object, or a form whose fields are a row's keys and may bring images."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi import HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from seine_model.picture_folders import prompt_of
+from tools.jobs.fields import FIELDS
+from tools.jobs.job import Job, read_row
+from tools.jobs.service.images import Images
+
+MOST_ROW_BYTES = 1 << 20
+MOST_IMAGES = 64
+FORM = "multipart/form-data"
+
+
+@dataclass
+class Asked:
+    """row: with the values for what it leaves out; sent: the images that came with it, held, by a name no file has."""
+
+    row: dict[str, Any] = field(default_factory=dict)
+    sent: dict[str, Path] = field(default_factory=dict)
+
+
+async def read_body(request: Request, images: Images, settings: dict[str, Any]) -> Asked:
+    """What is asked for. Raises HTTPException with what is wrong; nothing is held then."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        row = _json(await request.body())
+    elif kind == FORM:
+        async with request.form(max_files=MOST_IMAGES, max_fields=256, max_part_size=MOST_ROW_BYTES) as form:
+            asked = Asked()
+            try:
+                await run_in_threadpool(_read_form, form, images, asked)
+            except BaseException as problem:
+                images.release(asked.sent.values())
+                if isinstance(problem, OSError):
+                    raise HTTPException(507, str(problem)) from problem
+                raise
+            return Asked(settings | asked.row, asked.sent)
+    else:
+        raise HTTPException(415, f"Content-Type: {kind!r:.60} is not known; send application/json, or {FORM}")
+    return Asked(settings | {key: value for key, value in row.items() if value is not None and value != ""})
+
+
+def job_of(asked: Asked, images: Images) -> Job:
+    """The job that is asked for, its images with their paths here. Raises HTTPException with all that is wrong."""
+    job = read_row(asked.row, lambda name: asked.sent.get(name) or images.find(name))
+    if isinstance(job, list):
+        raise HTTPException(422, job)
+    return job
+
+
+def row_of(asked: Asked, job: Job) -> dict[str, Any]:
+    """The row as it is read again after a restart."""
+    return asked.row | ({"images": [str(path) for path in job.images]} if job.images else {})
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    if len(body) > MOST_ROW_BYTES:
+        raise HTTPException(413, f"a row has {len(body)} bytes; send {MOST_ROW_BYTES} or fewer, and images in a form")
+    try:
+        row = json.loads(body)
+        json.dumps(row, ensure_ascii=False).encode()  # half a character, as "\ud800", is none
+    except (ValueError, RecursionError) as problem:
+        raise HTTPException(422, [f"it is no JSON ({problem}); send one object of keys with values"]) from problem
+    if not isinstance(row, dict):
+        raise HTTPException(422, ["it is no row; send one object of keys with values"])
+    return row
+
+
+def _read_form(form: FormData, images: Images, asked: Asked) -> None:
+    """Fields as in a table's cells; `images`, as often as there are, are files or paths."""
+    paths: list[str] = []
+    problems: list[str] = []
+    files: list[str] = []
+    for key, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            files.append(value.filename or "image")
+            found = images.keep(files[-1], value.file) if key == "images" else "it is a file; send images in images"
+            if isinstance(found, str):
+                problems.append(f"{key}: {found}")
+            else:
+                paths.append(f"\0{len(paths)}")
+                asked.sent[paths[-1]] = found
+        elif key == "images":
+            paths += [part.strip() for part in re.split("[;|]", value) if part.strip()]
+        elif key in asked.row and key in FIELDS:
+            problems.append(f"{key}: it is there twice; give it once")
+        elif value.strip():
+            asked.row[key] = value
+    if problems:
+        raise HTTPException(422, problems)
+    if paths:
+        asked.row["images"] = paths
+    if len(paths) == len(files) == 1 and not {"prompt", "kind"} & set(asked.row):
+        asked.row["prompt"] = prompt_of(files[0])  # as of a file of this name in a folder
