@@ -50,7 +50,10 @@ def find_source(source: str) -> Path:
         names = [entry.name for entry in os.scandir(root) if entry.is_dir() or entry.name.endswith(TABLES)]
         alike = difflib.get_close_matches(source.strip(), names, 1, 0.5)
         near = f"; the nearest is {alike[0]}" if alike else ""
-        raise ValueError(f"source: ComfyUI's input folder has no {source!r:.60}{near}: put it there")
+        raise ValueError(
+            f"source: ComfyUI's input folder has no {source!r:.60}{near}: put it there, a folder with a sub-folder of "
+            "two images for each transition, a folder of images, or a table"
+        )
     if found.is_file() and found.suffix.lower() not in TABLES:
         raise ValueError(f"source: {found.name} is no folder, nor a table: give a folder, or a file in .csv or .jsonl")
     return found

@@ -37,6 +37,16 @@ SET = """values => {
         for (const widget of node.widgets ?? [])
             if (widget.name in values) { widget.value = values[widget.name]; widget.callback?.(widget.value) }
 }"""
+RUN_THRICE = """async () => {
+    const asked = [], queue = app.api.queuePrompt
+    app.api.queuePrompt = async (number, {output}) => {
+        asked.push(Object.values(output).find(node => node.class_type == 'SEINELoadBatch').inputs.index)
+        return {prompt_id: String(asked.length), node_errors: {}}
+    }
+    try { await app.queuePrompt(0, 3) } finally { app.api.queuePrompt = queue }
+    return asked
+}"""
+"""The index of each of three runs, which are not sent."""
 CHINESE = """() => {
     const note = app.graph._nodes.find(node => node.type == 'MarkdownNote')
     const node = app.graph._nodes.find(node => node.type == 'SEINEImageToVideo')
@@ -98,6 +108,12 @@ def test_templates_are_sorted_by_their_numbers_and_found_by_the_packs_name(page)
     dialog.get_by_role("textbox").first.fill("seine")
     cards.nth(len(TITLES) - 1).wait_for()
     assert set(cards.evaluate_all(names)) == {*TITLES.values()}
+
+
+@pytest.mark.one_host
+def test_each_run_of_a_batch_takes_the_next_job(page):
+    drop(page, "batch_transitions")
+    assert page.evaluate(RUN_THRICE) == [0, 1, 2]
 
 
 def test_workflow_file_dropped_on_the_canvas(page, host):

@@ -95,6 +95,7 @@ def test_what_is_no_job_is_refused_in_words(client, inputs):
     for source, words in {
         "odd": "alone has fewer than the two images",
         "od": "the nearest is odd",
+        "nowhere": "put it there, a folder with a sub-folder of two images for each transition",
         "": "is no name below ComfyUI's input folder",
         "../output": "is no name below ComfyUI's input folder",
         "/etc": "is no name below ComfyUI's input folder",

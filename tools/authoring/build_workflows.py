@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tools.authoring import apps, film_workflows, from_host, pass_workflows
+from tools.authoring import apps, batch_workflows, film_workflows, from_host, pass_workflows
 from tools.authoring.graph_formats import Step, Workflow, api_format, interface_format
 from tools.authoring.loading_steps import (
     CHAIN_NOTE,
@@ -119,7 +119,7 @@ def _clip(
     return Workflow(steps, groups, [(FILES_NOTE, 0, 330, 380, 300)])
 
 
-def _saved(workflow: Workflow, source: str, fps: float, prefix: str, x: int = 1690) -> Workflow:
+def _saved(workflow: Workflow, source: str, fps: float, prefix: str | tuple[str, int], x: int = 1690) -> Workflow:
     """`workflow` with the IMAGE of step `source` made into a video."""
     workflow.steps["video"] = Step(
         "CreateVideo", (x, 60), (340, 110), {"images": (source, 0), "fps": fps, "bit_depth": 8}
@@ -236,6 +236,7 @@ def workflows() -> dict[str, Workflow]:
             x=2910,
         ),
         "transition_upscale_interpolate": _chained(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS])),
+        "batch_transitions": _saved(batch_workflows.transitions(_clip("", 512, 512, [])), "decode", 8.0, ("name", 0)),
     }
 
 

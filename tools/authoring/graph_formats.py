@@ -91,7 +91,7 @@ def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[st
                 slots.append(_slot(key, kind, len(links)))
                 if kind in WIDGET_TYPES:  # the widget stays, unseen, with a value of its own
                     slots[-1]["widget"] = {"name": key}
-                    widgets += _widget_values(key, spec, {key: spec[1]["default"]})
+                    widgets += _widget_values(key, spec, {key: spec[1].get("default", "")})
             elif _type(spec) in WIDGET_TYPES:
                 widgets += _widget_values(key, spec, step.inputs)
             else:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tools.authoring.batch_workflows import SOURCE
 from tools.hosting import browser, environment, hosts, workflow_graph
 from tools.hosting.model_files import BASE, INTERPOLATOR, SEINE, SMALL_CFG, SMALL_MODEL, SMALL_SIZE, UPSCALER
 
@@ -80,6 +82,13 @@ EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
     "try_the_small_model": ([], {"prompt": "a purple ring moves up over grey tiles"}),
 }
 """Pictures and words each workflow is shown with. The chained one is a graph alone: it needs files to upscale."""
+PAIRS = {
+    CHANGES: (RING, CROSS),
+    "a red ball over a green field changes into a yellow ring over blue stripes": (BALL, RING),
+    "a purple cross over a pink field changes into a red ball over a green field": (CROSS, BALL),
+}
+"""What the workflow of pairs is shown with: a run for each."""
+BATCH = "batch_transitions"
 
 
 def main() -> int:
@@ -97,6 +106,8 @@ def main() -> int:
         for file in (SEINE, BASE, UPSCALER, INTERPOLATOR):  # named in the graphs, not loaded
             (server.models / file.directory).mkdir(exist_ok=True)
             (server.models / file.directory / file.name).touch()
+        if BATCH in names:
+            save_moving([], batch_results(server), FOLDER / f"result-{BATCH}.gif", MOST_BYTES)
         for name in names:
             if name in EXAMPLES:
                 films = results(server.client, name)
@@ -113,15 +124,32 @@ def main() -> int:
 
 def results(client, name: str) -> list[list]:
     """Frames of each video that the workflow makes: of one that stops, its preview is the first."""
-    import av
-
     pictures, words = EXAMPLES[name]
     graph = workflow_graph.with_images(workflow_graph.load(name), pictures)
-    graph = workflow_graph.with_size(graph, SMALL_SIZE, SMALL_SIZE)
     if "prompt" in words:
         graph = workflow_graph.with_prompt(graph, words["prompt"])
     else:
         graph = workflow_graph.with_inputs(graph, **words)
+    return made(client, graph)
+
+
+def batch_results(server) -> list[list]:
+    """Frames of the transition that each run of the workflow makes."""
+    for prompt, pair in PAIRS.items():
+        folder = server.base / "input" / SOURCE / prompt.replace(" ", "_")
+        folder.mkdir(parents=True)
+        for number, picture in enumerate(pair):
+            shutil.copyfile(REPOSITORY / "example_inputs" / picture, folder / f"{number}.png")
+    graph = workflow_graph.load(BATCH)
+    runs = [workflow_graph.with_inputs(graph, index=index, seed=index) for index in range(len(PAIRS))]
+    return [film for run in runs for film in made(server.client, run)]
+
+
+def made(client, graph: workflow_graph.Graph) -> list[list]:
+    """Frames of each video that the graph makes with the small model."""
+    import av
+
+    graph = workflow_graph.with_size(graph, SMALL_SIZE, SMALL_SIZE)
     graph = workflow_graph.with_inputs(graph, model_name=SMALL_MODEL, base_name="bundled", cfg=SMALL_CFG)
     films = []
     for file in client.files(client.run(graph)):

@@ -171,6 +171,20 @@ def stopped_clip() -> Image.Image:
     return canvas
 
 
+def pairs_of_pictures(frames: int = 6) -> Image.Image:
+    """A folder's pairs, one below the other, and what leads from the first to the last of each."""
+    canvas = _canvas()
+    ways = [((0.0, 1.0), (0.0, 1.0)), ((0.2, 0.2), (1.0, 0.0)), ((1.0, 0.0), (0.0, 0.0)), ((0.7, 0.7), (0.0, 1.0))]
+    for row, (times, nights) in enumerate(ways):
+        for number in range(frames):
+            part = number / (frames - 1)
+            time, night = (start + (end - start) * part for start, end in (times, nights))
+            outside = number in (0, frames - 1)
+            left = 18 + number * 60 + (0 if number == 0 else 14 if outside else 7)
+            _place(canvas, (left, TOP + 6 + row * 82, 50, 62), time, night, outside)
+    return canvas
+
+
 def strip_of_film(known: int = 12, new: int = 13) -> Image.Image:
     """Strips of film: the frames of a file, and those that go on from them."""
     canvas = _canvas()
@@ -198,6 +212,7 @@ def thumbnails() -> dict[str, Image.Image]:
         "keyframes": clip({0, 7, FRAMES - 1}, transition=True),
         "text_to_video": prompted_clip(),
         "transition_upscale_interpolate": chained_clip(),
+        "batch_transitions": pairs_of_pictures(),
         "stop_and_go_on": stopped_clip(),
         "second_pass": twofold_clip(),
         "extend_video": clip({0}, gap=10, columns=6, frames=48),

@@ -26,6 +26,7 @@ TITLES = {
     "stop_and_go_on": "SEINE 11 Stop and go on",
     "second_pass": "SEINE 12 Second pass, 1080p",
     "transition_upscale_interpolate": "SEINE 13 Transition, upscaled and interpolated",
+    "batch_transitions": "SEINE 14 Batch of transitions",
 }
 """What the interface's list of templates shows and searches: it has nothing but the names of the files.
 

@@ -10,10 +10,11 @@ import torch
 
 from tests.graphs import latents
 from tests.published import comparable, other_inputs, write_models
-from tools.authoring import apps, build_workflows
+from tools.authoring import apps, batch_workflows, build_workflows
 from tools.authoring.render_examples import VIDEO_FRAMES, VIDEO_SIZE
 from tools.hosting import workflow_graph
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
+from tools.hosting.server import place_file
 from tools.training.small_model import measures
 
 FOLDER = workflow_graph.INTERFACE_FOLDER
@@ -27,13 +28,15 @@ LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37, "extend_
 BALL, RING, CROSS = build_workflows.BALL, build_workflows.RING, build_workflows.CROSS
 KEPT = {
     **dict.fromkeys(("image_to_video", "extend_video", "loop", "stop_and_go_on", "second_pass"), {0: BALL}),
-    "transition": {0: RING, -1: CROSS},
+    **dict.fromkeys(("transition", "batch_transitions"), {0: RING, -1: CROSS}),
     "keyframes": {0: BALL, 7: RING, -1: CROSS},
     "story": {0: BALL, 20: RING, 28: CROSS},
 }
 """Frames that show an example image."""
 ENLARGED = {"transition_upscale_interpolate": 2, "try_the_small_model": 4, "prompt_travel": 4, "second_pass": 3.75}
 """How many times the size that the first sampler is given a video has."""
+PAIRS = {"a ball becomes a ring": (BALL, RING), build_workflows.RING_TO_CROSS: (RING, CROSS)}
+PAIRS_FOLDER = "pairs_of_the_template"
 
 
 def saved_nodes(name):
@@ -43,7 +46,7 @@ def saved_nodes(name):
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
     expected |= {"try_the_small_model", "prompt_travel", "extend_video", "extend_file", "loop", "story"}
-    expected |= {"keyframes", "stop_and_go_on", "second_pass"}
+    expected |= {"keyframes", "stop_and_go_on", "second_pass", "batch_transitions"}
     assert set(NAMES) == expected
     shown = {TITLES[name] for name in expected} | {apps.title(name) for name in apps.APPS}
     assert {path.stem for path in FOLDER.glob("*.json")} == shown
@@ -80,6 +83,11 @@ def test_files_to_download_are_those_the_nodes_name(name):
 def ready(server, run_in_host):
     """What the workflows name, beside the small model that the pack brings."""
     write_models(server.models)
+    for prompt, pair in PAIRS.items():
+        folder = server.base / "input" / PAIRS_FOLDER / prompt.replace(" ", "_")
+        folder.mkdir(parents=True)
+        for number, picture in enumerate(pair, 1):
+            place_file(EXAMPLES / picture, folder / f"{number}.png")
     run_in_host("interpolation_model.py", file=str(server.models / INTERPOLATOR.directory / INTERPOLATOR.name))
 
 
@@ -96,6 +104,8 @@ def adapted(name):
         graph = workflow_graph.with_prompt(graph, PROMPT)
     if name == "stop_and_go_on":
         settings["step"] = STEPS // 2
+    if name == "batch_transitions":
+        settings |= {"source": PAIRS_FOLDER, "index": 1}
     return workflow_graph.with_inputs(graph, **settings, frames=FRAMES)
 
 
@@ -140,6 +150,9 @@ def test_workflow_runs(client, ready, name):
         other = -1 if name == "extend_file" else FRAMES // 2
         assert name in ("transition", "keyframes", "story") or likeness(frames[other]) < 20
     assert file.filename.endswith(".mp4")
+    if name == "batch_transitions":
+        named = build_workflows.RING_TO_CROSS.replace(" ", "_")
+        assert (file.subfolder, file.filename.rpartition("_0")[0]) == (batch_workflows.SAVED, named)
 
 
 def test_committed_files_are_what_the_description_gives(client, host):
