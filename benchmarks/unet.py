@@ -81,9 +81,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--frames", type=_positive, nargs="+", help="default: 16 on cpu, 8 16 32 on cuda")
     parser.add_argument("--videos", type=_positive, nargs="+", default=[1], help="videos per step (default: 1)")
     parser.add_argument("--compile", action="store_true", help="also time ours under torch.compile")
-    parser.add_argument(
-        "--autotune", action="store_true", help="let cuDNN try what is fastest, as --fast autotune does"
-    )
+    parser.add_argument("--autotune", action="store_true", help="let cuDNN choose by trial, as --fast autotune")
     parser.add_argument("--windows", action="store_true", help="also time ours in windows of 16 frames, for long clips")
     parser.add_argument("--runs", type=_positive, help="runs of each implementation (default: 5 on cpu, 2 on cuda)")
     parser.add_argument("--threads", type=_positive, default=2, help="CPU threads (default: 2)")

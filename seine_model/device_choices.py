@@ -62,7 +62,7 @@ def feed_forward_pieces(values: int, device_type: str) -> int:
 
 
 def has_kernels(device: torch.device) -> bool:
-    """Whether to try kernels of our own: on NVIDIA's cards. AMD's, which Triton compiles for too, were never at hand."""
+    """Whether to try kernels of our own: on NVIDIA's cards. Triton compiles for AMD's too, which were never at hand."""
     return device.type == "cuda" and torch.cuda.is_available() and torch.version.hip is None
 
 

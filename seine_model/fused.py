@@ -98,7 +98,7 @@ def _(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, activate
 
 @torch.library.custom_op(f"{NAMESPACE}::gate", mutates_args=(), schema="(Tensor x) -> Tensor")
 def gate(x: Tensor) -> Tensor:
-    """The first half of the last dimension times the GELU of the second: dense ``[..., 2*inner]`` to ``[..., inner]``."""
+    """Half of the last dimension times the GELU of the other: dense ``[..., 2*inner]`` to ``[..., inner]``."""
     from . import triton_kernels
 
     return triton_kernels.gate(x)

@@ -283,7 +283,7 @@ def _scale(
 
 
 def gate(x: Tensor) -> Tensor:
-    """The first half of the last dimension times the GELU of the second: dense ``[..., 2*inner]`` to ``[..., inner]``."""
+    """Half of the last dimension times the GELU of the other: dense ``[..., 2*inner]`` to ``[..., inner]``."""
     inner = x.shape[-1] // 2
     out = x.new_empty(*x.shape[:-1], inner)
     rows = out.numel() // inner
