@@ -25,7 +25,7 @@ from comfyui_seine.benchmarks.made_up_in_host import FULL, patcher_of
 from comfyui_seine.benchmarks.vae_in_host import LAYERS
 from comfyui_seine.comfy_adapter import unet
 from comfyui_seine.comfy_adapter.keyframes import FRAMES, LATENT_SCALE, MASK, MASKED_LATENTS
-from comfyui_seine.seine_model import normalisation
+from comfyui_seine.seine_model import fused, normalisation
 from comfyui_seine.seine_model.config import SeineConfig
 from comfyui_seine.tools.hosting.attention_kernels import refusals
 from comfyui_seine.tools.hosting.device_watch import DeviceWatch
@@ -53,7 +53,9 @@ class Case:
 CASES = [
     Case("512x512", height=512),
     Case("512x512, PyTorch's own norms", height=512, extra="norms"),
+    Case("512x512, with its own kernels", height=512, extra="kernels"),
     Case("512x320"),
+    Case("512x320, with its own kernels", extra="kernels"),
     Case("512x320, one prompt", guided=False),
     Case("320x512", width=320, height=512),
     Case("560x240", width=560, height=240),
@@ -100,9 +102,13 @@ def row_of(
     weights, refused, products, error, right = watch.held, Counter(), Counter(), "", False
     patcher.pre_run()
     try:
-        choices = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
-        norms = mock.patch.multiple(normalisation, **choices) if case.extra == "norms" else nullcontext()
-        with norms, watch, _watched(model.diffusion_model, watch), _attention(refused), _products(products):
+        with (
+            _choices(case, device),
+            watch,
+            _watched(model.diffusion_model, watch),
+            _attention(refused),
+            _products(products),
+        ):
             x, out = step(case, patcher, fault)
             right = (out.shape, out.dtype, out.device) == (x.shape, x.dtype, x.device)
             del x, out
@@ -121,6 +127,19 @@ def row_of(
         "products": products,
         **_noted(watch),
     }
+
+
+@contextmanager
+def _choices(case: Case, device: torch.device) -> Iterator[None]:
+    """What is chosen by device: our kernels, which are on a card only where Triton compiles; PyTorch's norms."""
+    ready = mock.Mock(return_value=case.extra == "kernels")
+    kernels = (
+        mock.patch.object(fused, "is_working", ready) if device == CARD or case.extra == "norms" else nullcontext()
+    )
+    others = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
+    norms = mock.patch.multiple(normalisation, **others) if case.extra == "norms" else nullcontext()
+    with kernels, norms:
+        yield
 
 
 def step(case: Case, patcher: Any, fault: Callable | None = None) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,12 @@ _working: dict[tuple[str, int | None, torch.dtype], bool] = {}
 
 def are_ready(x: Tensor) -> bool:
     """Whether the operators below may be used on such a tensor. They have no gradient."""
-    return _working.get((x.device.type, x.device.index, x.dtype), False) and not torch.is_grad_enabled()
+    return is_working(x.device, x.dtype) and not torch.is_grad_enabled()
+
+
+def is_working(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `prepare` has found so."""
+    return _working.get((device.type, device.index, dtype), False)
 
 
 def prepare(device: torch.device, dtype: torch.dtype) -> None:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -62,6 +64,10 @@ def test_every_module_s_output_is_the_reference_s(network):
         expected = reference[f"out.{name}"]
         if expected.ndim == 5:  # recorded as videos, computed as frames
             expected = expected.transpose(1, 2).flatten(0, 1)
+        if name.endswith("norm_temp"):  # recorded by pixel, computed as maps lie
+            expected = expected.unflatten(0, (-1, len(out[0]))).transpose(1, 2)
+        if re.search(r"resnets\.\d+\.norm\d|conv_norm_out", name):  # ours goes on to the activation
+            expected = torch.nn.functional.silu(expected)
         # Where one side has frames, pixels or batch in one dimension and the other in two, the order is the same.
         assert out.numel() == expected.numel(), name
         assert golden.largest(out.reshape(expected.shape), expected) <= 1e-5 * float(expected.abs().max()), name

@@ -1,0 +1,117 @@
+"""Our kernels in Triton's interpreter beside PyTorch in doubles; prints how far apart they are, by name, as JSON.
+
+A process of its own, since the interpreter is chosen before Triton is loaded.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seine_model import SeineConfig, SeineUNet3D, fused, triton_kernels
+from seine_model.temporal import RotaryEmbedding, rotary_frequencies, rotate_
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+NETWORK = SeineConfig(block_out_channels=(32, 32, 32, 32), layers_per_block=1, attention_head_dim=1, norm_num_groups=8)
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        found = {
+            f"{name}, {dtype}": _apart(out, expected)
+            for dtype, kind in DTYPES.items()
+            for cases in (_attention, _group_norm, _layer_norm, _rest)
+            for name, out, expected in cases(kind)
+        }
+        found |= _network()
+    print(json.dumps(found))
+
+
+def _apart(out: Tensor, expected: Tensor) -> float:
+    return float((out.double() - expected).norm() / expected.norm())
+
+
+def _attention(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
+    for videos, frames, pixels, heads, dim in (
+        (2, 16, 3, 2, 40),
+        (1, 5, 2, 1, 80),
+        (1, 33, 1, 1, 160),
+        (1, 1, 2, 1, 32),
+    ):
+        q, k, v = torch.randn(3, videos, frames, pixels, heads, dim).to(kind)
+        bias = torch.randn(heads, frames, frames).to(kind)
+        rotary = RotaryEmbedding()
+        rotary.freqs.data = rotary_frequencies()
+        positions = rotary.positions(frames, q.device, kind)
+        out = triton_kernels.attend_over_frames(q, k, v, bias, positions.cos, positions.sin)
+        turned = (rotate_(t.double().transpose(1, 2), positions).transpose(-3, -2) for t in (q, k))
+        expected = F.scaled_dot_product_attention(
+            *turned, v.double().transpose(1, 2).transpose(-3, -2), attn_mask=bias.double()
+        )
+        yield f"attention of {frames} frames, {dim}", out, expected.transpose(-3, -2).transpose(1, 2)
+
+
+def _group_norm(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
+    for videos, pixels, channels, groups, rows in (
+        (2, 70, 96, 8, 2),
+        (1, 99, 320, 32, 3),
+        (2, 1, 20, 5, 0),
+        (1, 40, 64, 32, 4),
+    ):
+        x = (2 * torch.randn(videos, pixels, channels) + 30 * torch.randn(channels)).to(kind)
+        weight, bias = torch.randn(2, channels).to(kind)
+        added = torch.randn(rows, channels).to(kind) if rows else None
+        for activate in (False, True):
+            out = triton_kernels.normalise(x, groups, weight, bias, 1e-5, activate, added)
+            given = x.double()
+            if rows:
+                given = (given.view(rows, -1, channels) + added.double()[:, None]).view_as(x)
+            norm = F.group_norm(given.transpose(1, 2), groups, weight.double(), bias.double(), 1e-5).transpose(1, 2)
+            name = f"group norm of {pixels} pixels, {channels} channels{', with SiLU' * activate}"
+            yield name, out, F.silu(norm) if activate else norm
+
+
+def _layer_norm(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
+    for channels in (40, 320, 1280):
+        x, added = (3 * torch.randn(2, 7, channels) + 9).to(kind)
+        weight, bias = torch.randn(2, channels).to(kind)
+        total, out = triton_kernels.normalise_rows(x, added, weight, bias, 1e-5)
+        yield f"sum of {channels}", total, x.double() + added.double()
+        for name, given, result in (
+            ("after a sum", total, out),
+            ("alone", x, triton_kernels.normalise_rows(x, None, weight, bias, 1e-5)[1]),
+        ):
+            expected = F.layer_norm(given.double(), (channels,), weight.double(), bias.double(), 1e-5)
+            yield f"layer norm of {channels} {name}", result, expected
+
+
+def _rest(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
+    x, residual, bias = (torch.randn(shape).to(kind) for shape in ((3, 5, 600), (3, 5, 600), (600,)))
+    value, gate = x.double().chunk(2, -1)
+    yield "gate", triton_kernels.gate(x), value * F.gelu(gate)
+    expected = x.double() + residual.double() + bias.double()
+    triton_kernels.add_up(x, residual, bias)
+    yield "sum and bias", x, expected
+
+
+def _network() -> dict[str, float]:
+    """All of them where the network uses them, by counts of their uses, and what it then predicts."""
+    unet = SeineUNet3D(NETWORK).eval()
+    for name, value in unet.named_parameters():
+        value.data = (
+            rotary_frequencies() if name.endswith("freqs") else torch.randn_like(value) / value[0].numel() ** 0.5
+        )
+    inputs = torch.randn(1, 9, 2, 4, 4), torch.tensor([700]), torch.randn(1, 7, NETWORK.cross_attention_dim)
+    expected = unet(*inputs).double()
+    fused._working[("cpu", None, torch.float32)] = True
+    return {"the network": _apart(unet(*inputs), expected)}
+
+
+if __name__ == "__main__":
+    main()

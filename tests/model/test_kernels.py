@@ -1,0 +1,76 @@
+"""Kernels that no machine here has a card for: right in Triton's interpreter, compiled for cards that are not there."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("triton", reason="PyTorch brings Triton on Linux alone")
+
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+
+from seine_model import triton_kernels
+from tests.conftest import REPOSITORY
+
+LIMITS = {"fp32": 1e-5, "fp16": 2e-3}
+POINTERS = ("_from", "_to", "_in")
+NUMBERS = {"eps": "fp32", "scale": "fp32"}
+KERNELS = {
+    "_attend": {"HEADS": 8, "DIM": 40, "TURNED": 32, "BLOCK_FRAMES": 16, "BLOCK_DIM": 64, "PRECISION": "tf32"},
+    "_sum_up": {"BLOCK_PIXELS": 32, "BLOCK_CHANNELS": 64, "ADDS": True},
+    "_combine": {"SIZE": 10, "BLOCK_CHANNELS": 16, "BLOCK_CHUNKS": 64},
+    "_scale": {"BLOCK_PIXELS": 32, "BLOCK_CHANNELS": 64, "ADDS": True, "ACTIVATES": True},
+    "_gate": {"ROWS": 4, "COLUMNS": 256},
+    "_add_up": {"ROWS": 32, "COLUMNS": 64},
+    "_normalise_rows": {"ADDS": True, "ROWS": 4, "BLOCK": 512},
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.model.interpreted_kernels"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_each_is_what_pytorch_s_operators_give(found, dtype):
+    apart = {name: error for name, error in found.items() if name.endswith(dtype)}
+    assert len(apart) > 20
+    assert all(error < LIMITS[dtype] for error in apart.values()), apart
+
+
+def test_the_network_with_them_predicts_the_same(found):
+    assert 0 < found["the network"] < 1e-5  # not 0: they were at work
+
+
+@pytest.mark.parametrize("ones", [False, True], ids=["numbers", "ones"])
+@pytest.mark.parametrize(("card", "dtype"), [(75, "fp16"), (80, "bf16"), (90, "fp32")])
+@pytest.mark.parametrize("name", KERNELS)
+def test_each_compiles(name, card, dtype, ones):
+    """`ones`: Triton puts numbers that are 1 into the code, where they are Python's and no tensors."""
+    kernel, constants = getattr(triton_kernels, name), dict(KERNELS[name])
+    types = {}
+    for argument in kernel.arg_names:
+        if argument.endswith(POINTERS):
+            # Sums are kept in float32.
+            types[argument] = "*fp32" if argument.split("_")[0] in ("mean", "square", "scale", "shift") else f"*{dtype}"
+        elif argument in constants:
+            types[argument] = "constexpr"
+        elif argument in NUMBERS:
+            types[argument] = NUMBERS[argument]
+        elif ones:
+            types[argument], constants[argument] = "constexpr", 1
+        else:
+            types[argument] = "i32"
+    places = {(kernel.arg_names.index(argument),): value for argument, value in constants.items()}
+    made = compile(ASTSource(kernel, types, constexprs=places), target=GPUTarget("cuda", card, 32))
+    assert made.asm["cubin"]
