@@ -24,12 +24,18 @@ def written_into(text: str, results: dict[str, Any]) -> str:
 def tables(results: dict[str, Any]) -> str:
     """Markdown: a heading with the device's name, and what was found of each part, or why nothing was."""
     parts = results["parts"]
-    device = parts.get("comparison", {}).get("found", {}).get("device", "a device that was not asked for its name")
+    device = _device(parts) or "a device that was not asked for its name"
     lines = [f"### {device}", "", f"{results['host']}{', as small as it goes' if results['small'] else ''}"]
     for name, part in parts.items():
         lines += ["", f"**{name}**", ""]
         lines += [f"not measured: {part['error']}"] if part.get("error") else _TABLES[name](part["found"])
     return "\n".join(lines)
+
+
+def _device(parts: dict[str, Any]) -> str | None:
+    """Its name, as the parts that ask for it have it."""
+    compared, timed = (parts.get(name, {}).get("found", {}) for name in ("comparison", "step"))
+    return compared.get("device") or timed.get("numbers", {}).get("device_name")
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> list[str]:

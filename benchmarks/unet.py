@@ -81,6 +81,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--frames", type=_positive, nargs="+", help="default: 16 on cpu, 8 16 32 on cuda")
     parser.add_argument("--videos", type=_positive, nargs="+", default=[1], help="videos per step (default: 1)")
     parser.add_argument("--compile", action="store_true", help="also time ours under torch.compile")
+    parser.add_argument("--plain", action="store_true", help="also time ours by PyTorch's operators alone, CUDA only")
     parser.add_argument("--autotune", action="store_true", help="let cuDNN choose by trial, as --fast autotune")
     parser.add_argument("--windows", action="store_true", help="also time ours in windows of 16 frames, for long clips")
     parser.add_argument("--runs", type=_positive, help="runs of each implementation (default: 5 on cpu, 2 on cuda)")
@@ -139,7 +140,7 @@ def _measure(setting: dict[str, Any], options: argparse.Namespace) -> dict[str, 
     width, height = setting["size"]
     sample = (2 * setting["videos"], FULL.in_channels, setting["frames"], height // 8, width // 8)
     wanted = {"official": options.official is not None, "ours": True, "ours compiled": options.compile}
-    wanted["ours in windows"] = options.windows
+    wanted |= {"ours in windows": options.windows, "ours without its kernels": options.plain}
     names = [name for name in IMPLEMENTATIONS if wanted[name]]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(options.runs):
