@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.hosting import environment, hosts
 from tools.hosting.client import Client
+from tools.hosting.forks import HostForks
 from tools.hosting.server import ComfyServer, prepare_base
-from tools.hosting.server import run_in_host as call_in_host
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_MODEL = "sample.safetensors"
@@ -161,12 +161,16 @@ def client(server: ComfyServer) -> Client:
 @pytest.fixture(scope="session")
 def run_in_host(
     host: hosts.Host, sample_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., dict[str, Any]]:
-    """Call `main(**keywords)` of a file in tests/in_host inside the host's own process and return its answer."""
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Call `main(**keywords)` of a file in tests/in_host inside a process of the host and return its answer.
+
+    Each call has a process of its own, a fork of one that has imported the host: what it changes goes with it.
+    """
     base = tmp_path_factory.mktemp(f"in-{host.name}")
     prepare_base(base, {"seine": [sample_model]})
+    with HostForks(host, base) as forks:
 
-    def call(script: str | Path, **keywords: Any) -> dict[str, Any]:
-        return call_in_host(host, base, REPOSITORY / "tests" / "in_host" / script, keywords)
+        def call(script: str | Path, **keywords: Any) -> dict[str, Any]:
+            return forks.run(REPOSITORY / "tests" / "in_host" / script, keywords)
 
-    return call
+        yield call
