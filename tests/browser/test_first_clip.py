@@ -46,6 +46,7 @@ class Clicks:
 @pytest.mark.parametrize("locale", ["en", "zh"])
 @pytest.mark.parametrize("vue", [False, True], ids=["classic", "vue"])
 def test_a_newcomer_sees_a_clip_play_after_few_clicks(server, chromium, vue, locale):
+    """To the end once in each language and once in each kind of nodes; the other runs are seen to play."""
     browser.save_settings(server.client.address, {**NEWCOMER, "Comfy.VueNodes.Enabled": vue, "Comfy.Locale": locale})
     server.client.free()  # what an earlier run made is not made again
     page = browser.open_interface(chromium, server.client.address, newcomer=True)
@@ -65,9 +66,11 @@ def test_a_newcomer_sees_a_clip_play_after_few_clicks(server, chromium, vue, loc
                 break
         browser.screenshot(page, f"first-clip-{'vue' if vue else 'classic'}-{locale}")
         assert len(seen) >= 5, "nothing moves on the page"
-        page.wait_for_function(SHOWN, timeout=120_000)
-        browser.screenshot(page, f"first-video-{'vue' if vue else 'classic'}-{locale}")
-        assert page.evaluate("() => played.size") >= 16
+        page.wait_for_function("() => played.size >= 16")
         assert clicks.count <= MOST_CLICKS
+        if vue == (locale == "zh"):
+            page.wait_for_function(SHOWN, timeout=120_000)
+            browser.screenshot(page, f"first-video-{'vue' if vue else 'classic'}-{locale}")
     finally:
         page.close()
+        server.client.interrupt()
