@@ -28,6 +28,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_MODEL = "sample.safetensors"
 """The bundle with made-up weights that every server has in models/seine."""
 
+SERVERS = ("server", "served", "bare")
+"""Fixtures of servers that more than one file shares."""
+
 
 class HostLog:
     """Which hosts there are, and how their tests went."""
@@ -104,7 +107,7 @@ def host_of(item: pytest.Item) -> str | None:
 
 def turn_of(item: pytest.Item) -> int:
     """What takes long comes first, so that the processes that share the work end together: servers, hosts, the rest."""
-    if {"server", "served"} & set(item.fixturenames):
+    if set(SERVERS) & set(item.fixturenames):
         return 0
     if host_of(item):
         return 1
@@ -117,7 +120,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         name = host_of(item)
         if name:
             item.add_marker("host")
-        place = next((shared for shared in ("server", "served") if shared in item.fixturenames), item.location[0])
+        place = next((shared for shared in SERVERS if shared in item.fixturenames), item.location[0])
         item.add_marker(pytest.mark.xdist_group(f"{place} {name or ''}".strip()))
         if name:
             item.user_properties.append(("host", name))
