@@ -7,10 +7,11 @@ summary says so. Tests of one file, and all those of one server, stay together w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.hosting import environment, hosts
 from tools.hosting.client import Client
+from tools.hosting.forks import HostForks
 from tools.hosting.server import ComfyServer, prepare_base
-from tools.hosting.server import run_in_host as call_in_host
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_MODEL = "sample.safetensors"
 """The bundle with made-up weights that every server has in models/seine."""
+
+SERVERS = ("server", "served", "bare")
+"""Fixtures of servers that more than one file shares."""
 
 
 class HostLog:
@@ -101,16 +105,28 @@ def host_of(item: pytest.Item) -> str | None:
     return item.callspec.params.get("host") if hasattr(item, "callspec") else None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def turn_of(item: pytest.Item) -> int:
+    """What takes long comes first, so that the processes that share the work end together: servers, hosts, the rest."""
+    if set(SERVERS) & set(item.fixturenames):
+        return 0
+    if host_of(item):
+        return 1
+    return 3 if "tests/model/" in item.nodeid else 2
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         name = host_of(item)
         if name:
             item.add_marker("host")
-        place = next((shared for shared in ("server", "served") if shared in item.fixturenames), item.location[0])
+        place = next((shared for shared in SERVERS if shared in item.fixturenames), item.location[0])
         item.add_marker(pytest.mark.xdist_group(f"{place} {name or ''}".strip()))
         if name:
             item.user_properties.append(("host", name))
+    yield
+    # All of one host together: pytest, which does that itself, is misled by tests that are in one host alone.
+    items.sort(key=lambda item: (turn_of(item), host_of(item) or ""))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -159,14 +175,34 @@ def client(server: ComfyServer) -> Client:
 
 
 @pytest.fixture(scope="session")
-def run_in_host(
-    host: hosts.Host, sample_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., dict[str, Any]]:
-    """Call `main(**keywords)` of a file in tests/in_host inside the host's own process and return its answer."""
-    base = tmp_path_factory.mktemp(f"in-{host.name}")
-    prepare_base(base, {"seine": [sample_model]})
+def forks_of(
+    sample_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[hosts.Host], HostForks]]:
+    """The process of each host that scripts are forks of.
+
+    It stays for the session: pytest ends what depends on `host` with each change of the host, which every file may be.
+    """
+    started: dict[str, HostForks] = {}
+    with contextlib.ExitStack() as stack:
+
+        def of(host: hosts.Host) -> HostForks:
+            if host.name not in started:
+                base = tmp_path_factory.mktemp(f"in-{host.name}")
+                prepare_base(base, {"seine": [sample_model]})
+                started[host.name] = stack.enter_context(HostForks(host, base))
+            return started[host.name]
+
+        yield of
+
+
+@pytest.fixture(scope="session")
+def run_in_host(host: hosts.Host, forks_of: Callable[[hosts.Host], HostForks]) -> Callable[..., dict[str, Any]]:
+    """Call `main(**keywords)` of a file in tests/in_host inside a process of the host and return its answer.
+
+    Each call has a process of its own, a fork of one that has imported the host: what it changes goes with it.
+    """
 
     def call(script: str | Path, **keywords: Any) -> dict[str, Any]:
-        return call_in_host(host, base, REPOSITORY / "tests" / "in_host" / script, keywords)
+        return forks_of(host).run(REPOSITORY / "tests" / "in_host" / script, keywords)
 
     return call

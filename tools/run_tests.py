@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
         summary = Path(os.environ.get("SEINE_HOST_SUMMARY") or Path(folder) / "hosts.txt")
         # Two processes of one thread take less time than one of two: much of a test is waiting for a host to start.
         command = [python, "-m", "pytest", "-n", "auto", "--maxprocesses", str(MOST_PROCESSES), "--dist", "loadgroup"]
+        command += ["--no-loadscope-reorder"]  # tests/conftest.py has the order
         threads = max(1, (os.cpu_count() or 1) // MOST_PROCESSES)
         defaults = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}
         code = environment.run_to_its_end(

@@ -5,11 +5,11 @@ def test_smaller_pieces_are_tried_before_giving_up(run_in_host):
     report = run_in_host("memory.py")
     assert report["two frames fit"] < 1e-4
     assert [rows for rows, *_ in report["tries for two frames"]] == [6, 3, 1, 1, 1, 1, 1, 1]
-    assert {tuple(side) for _, _, *side in report["tries for two frames"]} == {(32, 32)}, "whole frames"
+    assert {tuple(side) for _, _, *side in report["tries for two frames"]} == {(20, 20)}, "whole frames"
     shape, difference = report["tiles fit"]
-    assert shape == [6, 256, 256, 3] and difference < 0.02
+    assert shape == [6, 160, 160, 3] and difference < 0.02
     tries = report["tries for tiles"]
-    assert tries[:3] == [[6, 4, 32, 32], [3, 4, 32, 32], [1, 4, 32, 32]], "fewer frames come before tiles"
+    assert tries[:3] == [[6, 4, 20, 20], [3, 4, 20, 20], [1, 4, 20, 20]], "fewer frames come before tiles"
     assert "tiles of 128 pixels" in report["nothing fits"] and "--cpu-vae" in report["nothing fits"]
     assert report["later"] == 0, "the VAE is as it was"
 

@@ -1,4 +1,4 @@
-"""The benchmark of whole clips, small, in every host."""
+"""The benchmark of whole clips, small."""
 
 import json
 import math
@@ -13,6 +13,7 @@ from tools.hosting.server import REPOSITORY
 from tools.train import SMALL
 
 
+@pytest.mark.one_host
 def test_clips_are_timed_by_stage(host, tmp_path):
     numbers = tmp_path / "numbers.json"
     command = [sys.executable, REPOSITORY / "benchmarks" / "clip.py", "--host", host.name, "--device", "cpu"]

@@ -1,4 +1,4 @@
-"""One server and one browser for all tests of the interface in a ComfyUI."""
+"""Servers and one browser for all tests of the interface in a ComfyUI."""
 
 import pytest
 
@@ -19,6 +19,13 @@ def served(host, tmp_path_factory):
         write_models(server.models)
         (server.models / INTERPOLATOR.directory / INTERPOLATOR.name).touch()  # named, not used
         browser.save_settings(server.client.address, browser.SETTINGS)
+        yield server
+
+
+@pytest.fixture(scope="package")
+def bare(host, tmp_path_factory):
+    """A server that has nothing but what the pack brings."""
+    with ComfyServer(host, tmp_path_factory.mktemp("bare")) as server:
         yield server
 
 

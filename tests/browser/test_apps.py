@@ -4,8 +4,9 @@ import pytest
 
 from tools.authoring import apps
 from tools.hosting import browser
-from tools.hosting.server import ComfyServer
 
+USUAL = {**browser.SETTINGS, "Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en"}
+"""Whatever the settings of the server's other tests are."""
 PROMPT = "a blue ring grows over a green field"
 LARGEST = """() => {
     const shown = [...document.querySelectorAll('img, video')].filter(seen => seen.src.startsWith('blob:'))
@@ -14,14 +15,12 @@ LARGEST = """() => {
 SHOWN = "() => [...document.querySelectorAll('video')].some(seen => seen.clientWidth >= 200 && seen.readyState >= 2)"
 
 
-@pytest.fixture(scope="module")
-def page(host, chromium, tmp_path_factory):
-    """The interface of a server that has nothing but what the pack brings."""
-    with ComfyServer(host, tmp_path_factory.mktemp("apps")) as server:
-        browser.save_settings(server.client.address, browser.SETTINGS)
-        opened = browser.open_interface(chromium, server.client.address)
-        yield opened
-        opened.close()
+@pytest.fixture
+def page(bare, chromium):
+    browser.save_settings(bare.client.address, USUAL)
+    opened = browser.open_interface(chromium, bare.client.address)
+    yield opened
+    opened.close()
 
 
 @pytest.mark.one_host

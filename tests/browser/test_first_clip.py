@@ -5,7 +5,6 @@ import hashlib
 import pytest
 
 from tools.hosting import browser
-from tools.hosting.server import ComfyServer
 from tools.hosting.workflow_graph import TITLES
 
 MOST_CLICKS = 4
@@ -26,13 +25,6 @@ SAMPLER = """() => {
 SHOWN = "() => [...document.querySelectorAll('video')].some(seen => seen.clientWidth > 0 && seen.readyState >= 2)"
 
 
-@pytest.fixture(scope="module")
-def server(host, tmp_path_factory):
-    """A server that has nothing but what the pack brings."""
-    with ComfyServer(host, tmp_path_factory.mktemp("newcomer")) as running:
-        yield running
-
-
 class Clicks:
     def __init__(self):
         self.count = 0
@@ -45,10 +37,11 @@ class Clicks:
 @pytest.mark.one_host
 @pytest.mark.parametrize("locale", ["en", "zh"])
 @pytest.mark.parametrize("vue", [False, True], ids=["classic", "vue"])
-def test_a_newcomer_sees_a_clip_play_after_few_clicks(server, chromium, vue, locale):
-    browser.save_settings(server.client.address, {**NEWCOMER, "Comfy.VueNodes.Enabled": vue, "Comfy.Locale": locale})
-    server.client.free()  # what an earlier run made is not made again
-    page = browser.open_interface(chromium, server.client.address, newcomer=True)
+def test_a_newcomer_sees_a_clip_play_after_few_clicks(bare, chromium, vue, locale):
+    """To the end once in each language and once in each kind of nodes; the other runs are seen to play."""
+    browser.save_settings(bare.client.address, {**NEWCOMER, "Comfy.VueNodes.Enabled": vue, "Comfy.Locale": locale})
+    bare.client.free()  # what an earlier run made is not made again
+    page = browser.open_interface(chromium, bare.client.address, newcomer=True)
     try:
         clicks = Clicks()
         dialog = page.get_by_role("dialog")
@@ -65,9 +58,11 @@ def test_a_newcomer_sees_a_clip_play_after_few_clicks(server, chromium, vue, loc
                 break
         browser.screenshot(page, f"first-clip-{'vue' if vue else 'classic'}-{locale}")
         assert len(seen) >= 5, "nothing moves on the page"
-        page.wait_for_function(SHOWN, timeout=120_000)
-        browser.screenshot(page, f"first-video-{'vue' if vue else 'classic'}-{locale}")
-        assert page.evaluate("() => played.size") >= 16
+        page.wait_for_function("() => played.size >= 16")
         assert clicks.count <= MOST_CLICKS
+        if vue == (locale == "zh"):
+            page.wait_for_function(SHOWN, timeout=120_000)
+            browser.screenshot(page, f"first-video-{'vue' if vue else 'classic'}-{locale}")
     finally:
         page.close()
+        bare.client.interrupt()

@@ -1,5 +1,6 @@
 """The modern host's interface in a browser, used as a person would: templates, search, wires, runs, help, Chinese."""
 
+import itertools
 import json
 import re
 
@@ -63,6 +64,17 @@ def types(page):
 
 def saved_types(name):
     return [node["type"] for node in json.loads(interface_file(name).read_text(encoding="utf-8"))["nodes"]]
+
+
+def search_opened(page):
+    """The search for nodes, after double clicks until it is there: the canvas hears none while it is drawn anew."""
+    search = page.get_by_placeholder("Add a node")
+    for tenths in itertools.count():
+        if search.is_visible():
+            return search
+        if tenths % 15 == 0:
+            page.mouse.dblclick(800, 500)
+        page.wait_for_timeout(100)
 
 
 def drop(page, name, changes=None):
@@ -139,11 +151,7 @@ def test_missing_files_are_named_with_a_way_to_get_them(page):
     [("storyboard", "SEINEStory"), ("respacing", "SEINEScheduler"), ("frame mask", "SEINEMaskBuilder")],
 )
 def test_node_is_found_by_alias_and_added_by_double_click(page, alias, node):
-    search = page.get_by_placeholder("Add a node")
-    while not search.is_visible():  # the canvas does not listen while it is drawn anew
-        page.mouse.dblclick(800, 500)
-        page.wait_for_timeout(1500)
-    page.keyboard.type(alias)
+    search_opened(page).fill(alias)
     page.wait_for_timeout(1000)
     browser.screenshot(page, f"search-{alias}")
     page.keyboard.press("Enter")
@@ -153,11 +161,7 @@ def test_node_is_found_by_alias_and_added_by_double_click(page, alias, node):
 
 @pytest.mark.parametrize("word", SOUGHT)
 def test_what_people_look_for_is_among_the_first(page, word):
-    search = page.get_by_placeholder("Add a node")
-    while not search.is_visible():
-        page.mouse.dblclick(800, 500)
-        page.wait_for_timeout(1500)
-    search.fill(word)
+    search_opened(page).fill(word)
     page.wait_for_timeout(700)
     first = page.get_by_role("dialog").get_by_role("option").all_inner_texts()[:3]
     assert any("SEINE" in text for text in first), first
@@ -201,7 +205,7 @@ def test_run_shows_progress_preview_and_result(page):
             window.seen = {previews: 0, steps: 0}
             app.api.addEventListener('b_preview_with_metadata', () => window.seen.previews++)
             app.api.addEventListener('progress', ({detail}) => seen.steps = Math.max(seen.steps, detail.value))
-            const wanted = {width: 64, height: 64, steps: 200}
+            const wanted = {width: 64, height: 64, steps: 60}
             for (const node of app.graph._nodes)
                 for (const widget of node.widgets ?? [])
                     if (widget.name in wanted) { widget.value = wanted[widget.name]; widget.callback?.(widget.value) }
@@ -218,7 +222,7 @@ def test_run_shows_progress_preview_and_result(page):
     page.evaluate("() => app.canvas.centerOnNode(app.graph._nodes.find(node => node.type == 'SaveVideo'))")
     page.wait_for_timeout(1500)
     browser.screenshot(page, "result")
-    assert page.evaluate("() => window.seen.steps") > 150  # the server may leave out quick ones
+    assert page.evaluate("() => window.seen.steps") > 45  # the server may leave out quick ones
     assert page.locator("video").count() >= 1
 
 

@@ -144,6 +144,7 @@ def test_what_the_hosts_own_nodes_raise_is_theirs():
     assert judged(ExecutionFailed(details | {"traceback": frames}), ("steps",))[0] == "failed in host"
 
 
+@pytest.mark.one_host
 def test_a_result_that_is_not_finite_is_found(judge):
     """… and a server that is gone, or has grown, is not taken for one that works."""
     recipe = {"shape": [1, 8, 8, 3], "dtype": "float32", "fill": "one nan"}

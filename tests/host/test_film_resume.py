@@ -60,6 +60,7 @@ def kill(server):
     server.process.wait(30)
 
 
+@pytest.mark.one_host  # what of a host it needs, tests/adapter has for each
 def test_only_unfinished_windows_are_made_after_a_kill(servers):
     server = servers()
     server.client.queue(story())

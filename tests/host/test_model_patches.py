@@ -53,11 +53,18 @@ def graph(number: int, sampler: str, videos: int = 1, **changes) -> dict:
     return made
 
 
-@pytest.mark.parametrize(
-    ("sampler", "videos", "in_windows"),
-    [("SEINEKSampler", 1, False), ("KSampler", 1, False), ("SEINEKSampler", 2, False), ("SEINEKSampler", 1, True)],
-)
-def test_patches_leave_no_trace(client, patches, sampler, videos, in_windows):
+@pytest.mark.parametrize("sampler", ["SEINEKSampler", "KSampler"])
+def test_patches_leave_no_trace(client, patches, sampler):
+    check_no_trace(client, patches, sampler)
+
+
+@pytest.mark.one_host  # hosts differ in the nodes that patch, which the other test has
+@pytest.mark.parametrize(("videos", "in_windows"), [(2, False), (1, True)])
+def test_patches_leave_no_trace_of_two_videos_and_in_windows(client, patches, videos, in_windows):
+    check_no_trace(client, patches, "SEINEKSampler", videos, in_windows)
+
+
+def check_no_trace(client, patches, sampler, videos=1, in_windows=False):
     assert len(patches) > 25, sorted(patches)
 
     def made(number, patch=None):

@@ -10,6 +10,10 @@ from comfyui_seine.comfy_adapter import decoding, encoding, loading, sampling
 from comfyui_seine.comfy_adapter.files import model_path, register_folder
 from comfyui_seine.comfy_adapter.memory import OutOfMemory
 
+SIDE = 20
+"""Of the latents; four of the smallest tiles cover them."""
+SMALLEST_TILE = decoding.SMALLEST_TILE // 8
+
 
 def main() -> dict[str, Any]:
     register_folder()
@@ -34,13 +38,13 @@ def lack(inner: Any, name: str, most: int) -> list[list[int]]:
 
 
 def decoded_in_pieces(vae: Any) -> dict[str, Any]:
-    samples = torch.randn(6, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    samples = torch.randn(6, 4, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     whole = decoding.decode_frames(vae, samples, 6)
     report: dict[str, Any] = {}
-    tried = lack(vae.first_stage_model, "decode", 2 * 32**2)
+    tried = lack(vae.first_stage_model, "decode", 2 * SIDE**2)
     report["two frames fit"] = float((decoding.decode_frames(vae, samples, 6) - whole).abs().max())
     report["tries for two frames"] = tried
-    tried = lack(vae.first_stage_model, "decode", 16**2)
+    tried = lack(vae.first_stage_model, "decode", SMALLEST_TILE**2)
     small = decoding.decode_frames(vae, samples, 6)
     report["tiles fit"] = [list(small.shape), float((small - whole).abs().mean())]
     report["tries for tiles"] = tried
@@ -52,10 +56,10 @@ def decoded_in_pieces(vae: Any) -> dict[str, Any]:
 
 
 def encoded_in_pieces(vae: Any) -> dict[str, Any]:
-    images = torch.rand(6, 256, 256, 3, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(6, 8 * SIDE, 8 * SIDE, 3, generator=torch.Generator().manual_seed(0))
     whole = encoding.encode_images(vae, images, "images")
     report: dict[str, Any] = {}
-    tried = lack(vae.first_stage_model, "encode", 2 * 256**2)
+    tried = lack(vae.first_stage_model, "encode", 2 * (8 * SIDE) ** 2)
     report["two images fit"] = float((encoding.encode_images(vae, images, "images") - whole).abs().max())
     report["tries for two images"] = tried
     lack(vae.first_stage_model, "encode", 1)

@@ -50,10 +50,11 @@ def main(folder: str, vae_shapes: dict[str, list[int]]) -> dict[str, Any]:
         return encoder.encode_from_tokens(encoder.tokenize(PROMPT))
 
     latents = torch.randn(1, 4, 4, 6, generator=generator)
+    text, pixels = encode(clip), loaded_vae.decode(latents)
     return {
-        "text": list(encode(clip).shape),
-        "text difference": float((encode(clip) - encode(theirs)).abs().max()),
-        "text spread": float(encode(clip).std()),
-        "pixels": list(loaded_vae.decode(latents).shape),
-        "pixel difference": float((loaded_vae.decode(latents) - their_vae.decode(latents)).abs().max()),
+        "text": list(text.shape),
+        "text difference": float((text - encode(theirs)).abs().max()),
+        "text spread": float(text.std()),
+        "pixels": list(pixels.shape),
+        "pixel difference": float((pixels - their_vae.decode(latents)).abs().max()),
     }

@@ -16,6 +16,14 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 SETTINGS = {"Comfy.TutorialCompleted": True, "LiteGraph.Canvas.MinFontSizeForLOD": 0, "Comfy.Minimap.Visible": False}
 """A user's settings who has seen the tour; texts are drawn at every zoom."""
 
+STILL = """document.addEventListener('DOMContentLoaded', () => {
+    const style = document.createElement('style')
+    style.textContent = '*, *::before, *::after { animation: none !important; transition: none !important; '
+        + 'backdrop-filter: none !important }'
+    document.head.append(style)
+})"""
+"""Nothing fades, slides or is blurred: drawn without a GPU, that takes more than all else that the interface does."""
+
 
 @contextlib.contextmanager
 def browser() -> Iterator[Any]:
@@ -48,6 +56,7 @@ def open_interface(started: Any, address: str, height: int = 900, width: int = 1
     """
     page = started.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(20_000)
+    page.add_init_script(STILL)
     local = (f"http://{address}/", f"ws://{address}/", "data:", "blob:")
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith(local) else route.abort())
     page.goto(f"http://{address}/")

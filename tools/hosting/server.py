@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACK_NAME = "comfyui-seine"
 START_SECONDS = 300
+IN_HOST = Path(__file__).with_name("in_host.py")
+ANSWER, OUTPUT = "answer.json", "output.log"
+"""Beside a request to in_host.py."""
 
 
 class ServerError(RuntimeError):
@@ -155,7 +158,7 @@ class ComfyServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                **_own_process_group(),
+                **own_process_group(),
                 **ending_with_this_one(getattr(signal, "SIGKILL", signal.SIGTERM)),
             )
         try:
@@ -172,7 +175,7 @@ class ComfyServer:
             self._client = None
         if self.process is None:
             return
-        _end_process_group(self.process)
+        end_process_group(self.process)
         self.process = None
 
     def check(self) -> None:
@@ -209,40 +212,56 @@ def run_in_host(
     python = host.prepare()
     base = base.resolve()
     prepare_base(base)
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer.json"
-        request = {
-            "host_folder": str(host.folder),
-            "base": str(base),
-            "arguments": host_arguments(base, cpu),
-            "pack": str(REPOSITORY),
-            "script": str(Path(script).resolve()),
-            "keywords": dict(keywords or {}),
-            "answer": str(answer),
-        }
-        request_file = Path(folder) / "request.json"
-        request_file.write_text(json.dumps(request), encoding="utf-8")
-        command = [str(python), str(Path(__file__).with_name("in_host.py")), str(request_file)]
-        log = Path(folder) / "output.log"
-        with open(log, "wb") as output:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        request = write_request(folder, host, base, script, keywords, cpu)
+        with open(folder / OUTPUT, "wb") as output:
             process = subprocess.Popen(
-                command,
+                [str(python), str(IN_HOST), str(request)],
                 cwd=base,
                 env=host_environment(host),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                **_own_process_group(),
+                **own_process_group(),
             )
         try:
-            code = process.wait(timeout)
+            end = f"exit code {process.wait(timeout)}"
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{script} took more than {timeout} s in the {host.name} host:\n{tail(log)}") from None
+            end = f"stopped after {timeout} s"
         finally:
-            _end_process_group(process)
-        if not answer.exists():
-            raise AssertionError(f"{script} ended the {host.name} host's process (exit code {code}):\n{tail(log)}")
-        said = json.loads(answer.read_text(encoding="utf-8"))
+            end_process_group(process)
+        return read_answer(folder, host, script, end)
+
+
+def write_request(
+    folder: Path, host: Host, base: Path, script: Path, keywords: Mapping[str, Any] | None = None, cpu: bool = True
+) -> Path:
+    """The file that says to in_host.py what to run; its answer and what it prints come into the same folder."""
+    request = {
+        "host_folder": str(host.folder),
+        "base": str(base),
+        "arguments": host_arguments(base, cpu),
+        "pack": str(REPOSITORY),
+        "script": str(Path(script).resolve()),
+        "keywords": dict(keywords or {}),
+        "answer": str(folder / ANSWER),
+        "output": str(folder / OUTPUT),
+    }
+    file = folder / "request.json"
+    file.write_text(json.dumps(request), encoding="utf-8")
+    return file
+
+
+def read_answer(folder: Path, host: Host, script: Path, end: str) -> Any:
+    """What the script of a request returned; `end` says how its process ended.
+
+    Raises AssertionError with the script's traceback, or with the last lines of what was printed.
+    """
+    answer = folder / ANSWER
+    if not answer.exists():
+        raise AssertionError(f"{script} ended the {host.name} host's process ({end}):\n{tail(folder / OUTPUT)}")
+    said = json.loads(answer.read_text(encoding="utf-8"))
     if "error" in said:
         raise AssertionError(f"{script} failed in the {host.name} host:\n{said['error']}")
     return said["result"]
@@ -254,13 +273,13 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _own_process_group() -> dict[str, Any]:
+def own_process_group() -> dict[str, Any]:
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
-def _end_process_group(process: subprocess.Popen) -> None:
+def end_process_group(process: subprocess.Popen) -> None:
     if os.name == "nt":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], check=False, capture_output=True)
         process.wait(30)

@@ -6,6 +6,7 @@ import pytest
 
 from tools.hosting import environment, hosts, workflow_graph
 from tools.hosting.client import ExecutionFailed, Interrupted, ValidationFailed
+from tools.hosting.forks import HostForks
 from tools.hosting.server import REPOSITORY, ComfyServer, ServerError
 
 NODES = {
@@ -118,6 +119,20 @@ def test_in_host_process(run_in_host, host):
 def test_failure_in_host_shows_the_traceback(run_in_host):
     with pytest.raises(AssertionError, match="unexpected keyword argument 'salute'"):
         run_in_host("describe.py", salute="no such argument")
+
+
+def test_each_script_has_a_process_of_its_own(run_in_host):
+    assert run_in_host("leaving.py") == run_in_host("leaving.py") == {"found": False}
+    with pytest.raises(AssertionError, match=r"ended the .* \(exit code 7\):\nlast words"):
+        run_in_host("leaving.py", code=7)
+    assert run_in_host("leaving.py") == {"found": False}
+
+
+def test_a_script_that_takes_too_long_is_stopped(host, tmp_path):
+    script = tmp_path / "endless.py"
+    script.write_text("def main():\n    while True:\n        pass\n")
+    with HostForks(host, tmp_path) as forks, pytest.raises(AssertionError, match="stopped after 0 s"):
+        forks.run(script, timeout=0)
 
 
 def test_server_that_cannot_start_shows_its_log(host, tmp_path):
