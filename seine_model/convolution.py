@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import fused
-from .device_choices import are_few_pixels, convolves_as_product, is_small_map, lies_otherwise
+from .device_choices import are_few_pixels, convolves_as_product, is_small_map
 from .lending import lender
 
 
@@ -27,10 +27,6 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             if weight.shape[2:] == (1, 1) and convolves_as_product(x):
                 return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
-            if weight is self.weight and lies_otherwise(weight):
-                # Once, instead of a copy in every step.
-                with torch.inference_mode(weight.is_inference()):
-                    self.weight.data = weight.detach().contiguous(memory_format=torch.channels_last)
             if not is_small_map(x):
                 return super()._conv_forward(x, weight, bias)
             if are_few_pixels(x) and weight.is_contiguous():

@@ -36,13 +36,6 @@ def convolves_as_product(x: Tensor) -> bool:
     return x.device.type == "cuda" and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def lies_otherwise(weight: Tensor) -> bool:
-    """Whether weights on a card are still to be put in the order of its channels-last convolutions."""
-    if weight.device.type != "cuda" or weight.is_contiguous(memory_format=torch.channels_last):
-        return False
-    return not torch.is_grad_enabled() and not torch.compiler.is_compiling()
-
-
 def normalises_as_it_lies(x: Tensor) -> bool:
     """Whether a map is normalised channels-last by ourselves, since CUDA's own norm copies it into plain order first.
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from . import device_choices
+from .config import ROTARY_DIM
 
 NAMESPACE = f"seine_{zlib.crc32(__name__.encode()):x}"
 """Of the operators: the package may be there more than once, and a host's name of it is a path."""
 TOLERANCE = 2e-2
-DIMENSION, FRAMES = 40, 16
-"""Of the trial: what SEINE has."""
+"""How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
 
 _working: dict[tuple[str, int | None, torch.dtype], bool] = {}
 
@@ -49,14 +52,62 @@ def prepare(device: torch.device, dtype: torch.dtype) -> None:
 
 @torch.no_grad()
 def _are_right(device: torch.device, dtype: torch.dtype) -> bool:
-    """Attend where all is the same: the result is the value itself."""
-    q, v = torch.randn(2, 1, FRAMES, 1, 1, DIMENSION, dtype=dtype, device=device)
-    flat = torch.zeros(FRAMES, FRAMES, dtype=dtype, device=device)
-    out = attend_over_frames(q * 0, q, v, flat[None], flat + 1, flat)
-    right = bool((out - v.mean(1, keepdim=True)).abs().max() < TOLERANCE)
-    if not right:
-        logging.warning("SEINE: its own kernels compute wrongly on %s in %s, PyTorch's are used", device, dtype)
-    return right
+    """Each beside PyTorch's operators, on a few random numbers; says so in the log where one is wrong."""
+    wrong = [name for name, out, expected in _trials(device, dtype) if not _agree(out, expected)]
+    if wrong:
+        logging.warning("SEINE: %s wrong on %s in %s: PyTorch's operators are used", ", ".join(wrong), device, dtype)
+    return not wrong
+
+
+def _agree(out: Tensor, expected: Tensor) -> bool:
+    return bool((out.float() - expected.float()).abs().max() <= TOLERANCE * expected.float().abs().max())
+
+
+def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name, result and what PyTorch says, computed in float32."""
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.randn(shape, device=device).to(dtype)
+
+    frames, width = 5, 40
+    q, k, v = numbers(3, 1, frames, 2, 2, width)
+    bias, angles = numbers(2, frames, frames), numbers(frames, ROTARY_DIM // 2).float()
+    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+    q_turned, k_turned = (_turned(t.float(), cos.float(), sin.float()) for t in (q, k))
+    scores = torch.einsum("nqphd,nkphd->nphqk", q_turned, k_turned) / width**0.5 + bias.float()
+    expected = torch.einsum("nphqk,nkphd->nqphd", scores.softmax(-1), v.float())
+    yield "attention over frames", attend_over_frames(q, k, v, bias, cos, sin), expected
+
+    x, added, weight, shift = numbers(1, 6, width), numbers(2, width), numbers(width), numbers(width)
+    summed = x.float() + added.float().repeat_interleave(3, 0)
+    norm = F.group_norm(summed.transpose(1, 2), 8, weight.float(), shift.float(), 1e-5).transpose(1, 2)
+    yield "group norm", normalise(x, 8, weight, shift, 1e-5, True, added), F.silu(norm)
+
+    other = numbers(1, 6, width)
+    summed, norm = add_and_layer_norm(x, other, weight, shift, 1e-5)
+    yield "sum", summed, x.float() + other.float()
+    yield "layer norm", norm, F.layer_norm(summed.float(), (width,), weight.float(), shift.float(), 1e-5)
+    value, gates = x.float().chunk(2, -1)
+    yield "gate", gate(x), value * F.gelu(gates)
+    expected = x.float() + other.float() + shift.float()
+    add_up_(x, other, shift)
+    yield "sum and bias", x, expected
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions of ``[videos, frames, pixels, heads, dim]``, see `temporal.rotate_`."""
+    even, odd = x[..., 0:ROTARY_DIM:2], x[..., 1:ROTARY_DIM:2]
+    cos, sin = cos[:, None, None], sin[:, None, None]
+    turned = torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+    return torch.cat((turned, x[..., ROTARY_DIM:]), -1)
+
+
+def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
+    """A function of `triton_kernels`, on the card that x is on: Triton takes the current one."""
+    from . import triton_kernels
+
+    with torch.cuda.device_of(x):
+        return getattr(triton_kernels, kernel)(x, *others)
 
 
 @torch.library.custom_op(
@@ -69,9 +120,7 @@ def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tenso
 
     bias ``[heads, frames, frames]``; cos and sin ``[frames, 16]``.
     """
-    from . import triton_kernels
-
-    return triton_kernels.attend_over_frames(q, k, v, bias, cos, sin)
+    return _launch("attend_over_frames", q, k, v, bias, cos, sin)
 
 
 @attend_over_frames.register_fake
@@ -91,9 +140,7 @@ def normalise(
 
     added: ``[rows, channels]`` to be added first, each row to as many of all pixels, one after the other.
     """
-    from . import triton_kernels
-
-    return triton_kernels.normalise(x, groups, weight, bias, eps, activate, added)
+    return _launch("normalise", x, groups, weight, bias, eps, activate, added)
 
 
 @normalise.register_fake
@@ -104,9 +151,7 @@ def _(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, activate
 @torch.library.custom_op(f"{NAMESPACE}::gate", mutates_args=(), schema="(Tensor x) -> Tensor")
 def gate(x: Tensor) -> Tensor:
     """Half of the last dimension times the GELU of the other: dense ``[..., 2*inner]`` to ``[..., inner]``."""
-    from . import triton_kernels
-
-    return triton_kernels.gate(x)
+    return _launch("gate", x)
 
 
 @gate.register_fake
@@ -119,9 +164,7 @@ def _(x: Tensor) -> Tensor:
 )
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """LayerNorm of dense rows ``[..., channels]``."""
-    from . import triton_kernels
-
-    return triton_kernels.normalise_rows(x, None, weight, bias, eps)[1]
+    return _launch("normalise_rows", x, None, weight, bias, eps)[1]
 
 
 @layer_norm.register_fake
@@ -136,9 +179,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
 )
 def add_and_layer_norm(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """The sum of dense rows ``[..., channels]``, and its LayerNorm."""
-    from . import triton_kernels
-
-    return triton_kernels.normalise_rows(x, added, weight, bias, eps)
+    return _launch("normalise_rows", x, added, weight, bias, eps)
 
 
 @add_and_layer_norm.register_fake
@@ -151,9 +192,7 @@ def _(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tup
 )
 def add_up_(x: Tensor, residual: Tensor, bias: Tensor) -> None:
     """Adds a tensor and a bias ``[channels]`` to x ``[..., channels]``, all dense."""
-    from . import triton_kernels
-
-    triton_kernels.add_up(x, residual, bias)
+    _launch("add_up", x, residual, bias)
 
 
 @add_up_.register_fake
