@@ -73,7 +73,7 @@ def check_no_trace(client, patches, sampler, videos=1, in_windows=False):
             result["patched"] = node(patch, **patches[patch])
             result["sample"]["inputs"]["model"] = ["patched", 0]
         if in_windows:
-            result = windows(result, context_length=2, context_overlap=1)
+            result = windows(result, context_length=3, context_overlap=1)
             result["windows"]["inputs"]["model"] = result["sample"]["inputs"]["model"]
             result["sample"]["inputs"]["model"] = ["windows", 0]
         return result
