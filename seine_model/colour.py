@@ -62,8 +62,8 @@ def _colours() -> Any:
         from kornia import color
     except ImportError as problem:
         raise RuntimeError(
-            "colours cannot be matched: the Python package kornia is not installed; run pip install kornia in "
-            "ComfyUI's Python, or turn colour matching off"
+            "images: colours cannot be matched without the Python package kornia, which ComfyUI lists as not "
+            "essential: put it into ComfyUI's Python (pip install kornia), or take this node out"
         ) from problem
     return color
 

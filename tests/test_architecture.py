@@ -105,14 +105,14 @@ def test_an_import_in_the_right_direction_is_none(tmp_path, line):
 
 
 def test_the_network_needs_only_what_the_readme_says():
-    """Of everything `seine_model` imports; kornia, which ComfyUI has, is for matching colours alone."""
+    """Of everything `seine_model` imports; kornia is for matching colours alone, and Triton where PyTorch brings it."""
     outside = {
         name.partition(".")[0]
         for path in (REPOSITORY / "seine_model").glob("*.py")
         for name in imported(path, REPOSITORY)
         if room_of(name) is None
     }
-    assert outside - set(sys.stdlib_module_names) == {"torch", "safetensors", "kornia"}
+    assert outside - set(sys.stdlib_module_names) == {"torch", "safetensors", "kornia", "triton"}
 
 
 def test_tests_that_share_a_report_run_in_one_process(request):

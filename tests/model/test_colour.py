@@ -1,8 +1,12 @@
 """Matching the colours of frames at a seam."""
 
+import importlib
+import sys
+
 import pytest
 import torch
 
+from seine_model import colour
 from seine_model.colour import match_colours
 
 
@@ -59,3 +63,15 @@ def test_mistakes_are_named():
         match_colours(clip(4), clip(2), frames=3)
     with pytest.raises(ValueError, match="images: expected RGB"):
         match_colours(torch.rand(2, 8, 8, 4), clip(2))
+
+
+def test_without_kornia_all_else_goes_on(monkeypatch):
+    """ComfyUI lists it among what is not essential, and starts without it."""
+    monkeypatch.setitem(sys.modules, "kornia", None)
+    try:
+        without = importlib.reload(colour)
+        with pytest.raises(RuntimeError, match="pip install kornia"):
+            without.match_colours(torch.rand(2, 8, 8, 3), torch.rand(2, 8, 8, 3))
+    finally:
+        monkeypatch.undo()
+        importlib.reload(colour)
