@@ -9,7 +9,7 @@ import torch
 from comfyui_seine.comfy_adapter import files
 from comfyui_seine.comfy_adapter.guidance import in_interval
 from comfyui_seine.comfy_adapter.keyframes import MASK
-from comfyui_seine.nodes.conditioning import SEINEImageToVideo
+from comfyui_seine.nodes.conditioning import SEINEImageToVideo, SEINESoftKeyframes
 from comfyui_seine.nodes.decode import SEINEVAEDecode
 from comfyui_seine.nodes.loaders import SEINECheckpointLoader
 from comfyui_seine.nodes.mask import SEINEMaskBuilder
@@ -65,6 +65,8 @@ def make(
     ).args
     if run.get("inverted"):
         positive, negative = ([[e, o | {MASK: 1 - o[MASK]}] for e, o in cond] for cond in (positive, negative))
+    if "soft" in run:
+        positive, negative = SEINESoftKeyframes.execute(positive, negative, run["soft"], "-1").args
     if "guided" in run:
         model = in_interval(model, *run["guided"])
     if run.get("cache"):

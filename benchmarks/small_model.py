@@ -35,12 +35,14 @@ STEPS = (8, 12, 16, 25, 50, 100)
 """Of the default sampler."""
 INTERVALS = ((0.0, 0.85), (0.0, 0.7), (0.0, 0.5), (0.0, 0.3), (0.15, 0.7))
 """Parts of the schedule in which guidance applies."""
+STRENGTHS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+"""Shares of the sampling in which the last frame of a transition is kept."""
 CACHES = (None, 0.05, 0.1, 0.2, 0.4)
 """Thresholds of ComfyUI's EasyCache."""
 PRECISIONS = ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")
 FILE_FORMATS = ("int8", "fp8_scaled")
 """Of the converter; files in them are made of the model."""
-TABLES = ("quality", "samplers", "steps", "guidance", "cache", "precision", "broken")
+TABLES = ("quality", "samplers", "steps", "guidance", "soft", "cache", "precision", "broken")
 COMPARED = ("cache", "precision")
 """Tables whose clips are also compared with those of their first row."""
 BROKEN = ("untrained", "inverted mask", "no temporal attention")
@@ -118,6 +120,10 @@ def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
         for interval in INTERVALS:
             name = f"cfg from {interval[0]:.0%} to {interval[1]:.0%}"
             run = {"name": name, "table": "guidance", "task": "text to video", "model": model, "guided": interval}
+            runs.append(run | default)
+    if "soft" in wanted:
+        for strength in STRENGTHS:
+            run = {"name": f"{strength:.0%}", "table": "soft", "task": "transition", "model": model, "soft": strength}
             runs.append(run | default)
     if "cache" in wanted:
         for threshold in CACHES:

@@ -1,7 +1,7 @@
 """What a person drags: each node is a schema and one short execute."""
 
 from .batch import SEINELoadBatch
-from .conditioning import SEINEImageToVideo
+from .conditioning import SEINEImageToVideo, SEINESoftKeyframes
 from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
 from .film_file import SEINEExtendVideoFile
@@ -31,4 +31,5 @@ NODES = [
     SEINEModelMerge,
     SEINEExtendVideoFile,
     SEINELoadBatch,
+    SEINESoftKeyframes,
 ]

@@ -6,6 +6,7 @@ from comfy_api.v0_0_2 import io
 from ..comfy_adapter import keyframes as clip_keyframes
 from ..comfy_adapter.clip_checks import CLIP, clip_facts, seems_inverted
 from ..comfy_adapter.progress_text import notice
+from ..comfy_adapter.soft_keyframes import soften
 from ..seine_model.preprocessing import FIT_CLIP, RESIZE_MODES
 from .checked import checked
 
@@ -133,4 +134,50 @@ class SEINEImageToVideo(io.ComfyNode):
             clip_keyframes.attach(positive, generated, latents),
             clip_keyframes.attach(negative, generated, latents),
             {"samples": torch.zeros_like(latents).repeat(batch_size, 1, 1, 1), CLIP: clip_facts(generated)},
+        )
+
+
+class SEINESoftKeyframes(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SEINESoftKeyframes",
+            display_name="SEINE Soft Keyframes",
+            category="SEINE",
+            description=(
+                "Keep given frames for a part of the sampling only: they lead the clip, and it may leave them. Several "
+                "of these in a row give each frame a strength of its own."
+            ),
+            search_aliases=[
+                *("seine", "soft keyframes", "keyframe strength", "image strength", "conditioning strength"),
+                *("关键帧强度", "图像强度", "柔和关键帧"),
+            ],
+            inputs=[
+                io.Conditioning.Input("positive", tooltip="From SEINE Image to Video."),
+                io.Conditioning.Input("negative", tooltip="From the same node."),
+                io.Float.Input(
+                    "strength",
+                    default=0.6,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the sampling in which they are kept: 1 is all, as without this node; 0 is none.",
+                ),
+                io.String.Input(
+                    "given_frames",
+                    default="",
+                    tooltip="Which of them, such as 0, -1. Empty: all. Counted from 0, negative ones from the end.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="positive with softer keyframes."),
+                io.Conditioning.Output(display_name="negative", tooltip="negative with softer keyframes."),
+            ],
+        )
+
+    @classmethod
+    @checked
+    def execute(cls, positive: list, negative: list, strength: float, given_frames: str) -> io.NodeOutput:
+        return io.NodeOutput(
+            soften(positive, strength, given_frames, "positive"), soften(negative, strength, given_frames, "negative")
         )

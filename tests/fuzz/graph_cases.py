@@ -189,6 +189,11 @@ def _travel(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
     return {"clip": ["model", 1], "prompts": prompts, "frames": max(2, clip.frames), "between": between}
 
 
+def _soft(draw, clip: Clip, options: dict[str, list[str]]) -> Inputs:
+    strength = draw(st.sampled_from([0.0, 0.5])) if clip.frames > 1 else 1.0  # of one frame, given, nothing is left
+    return {"positive": ["clip", 0], "negative": ["clip", 1], "strength": strength, "given_frames": "0"}
+
+
 PAIRS = "pairs"
 """A folder among the host's inputs, with two images in a folder of its own."""
 ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = {
@@ -209,6 +214,7 @@ ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = 
     "SEINESaveGIF": _fixed(images=["images", 0], filename_prefix="video/fuzz", fps=8.0, dither=True),
     "SEINEDecodeToVideo": _to_video,
     "SEINEGuidanceInterval": _fixed(model=["model", 0], start_percent=0.1, end_percent=0.7),
+    "SEINESoftKeyframes": _soft,
     "SEINEPromptTravel": _travel,
     "SEINEModelMerge": _fixed(
         model1=["model", 0], model2=["model", 0], input=0.5, middle=1.0, output=0.0, temporal=0.1

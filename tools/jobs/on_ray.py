@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.hosting import hosts
-from tools.hosting.environment import SetupError, say
+from tools.hosting.environment import SetupError, say, tidy_up_when_terminated
 from tools.hosting.server import REPOSITORY, ServerError
 from tools.jobs.dealing import Dealer, last_line
 from tools.jobs.keys import Keyed
@@ -101,7 +102,15 @@ def make_all(jobs: Jobs, results: Results, models: Models, cluster: Cluster, tel
     return tally
 
 
+def keep_to_itself() -> None:
+    """For a Ray of one's own, before it is imported: it listens on all of the machine's addresses, and would do for
+    anyone what it is told. The token is of this run alone."""
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
 def _on_cluster(jobs: Jobs, results: Results, models: Models, cluster: Cluster, tally: Tally) -> None:
+    if cluster.address is None:
+        keep_to_itself()
     import ray
     from ray.util import metrics
 
@@ -118,6 +127,7 @@ def _on_cluster(jobs: Jobs, results: Results, models: Models, cluster: Cluster, 
             f"--address: Ray cannot be reached or started ({problem}): start one, or leave it out; one that wants a "
             "token wants RAY_AUTH_MODE=token here too"
         ) from problem
+    tidy_up_when_terminated()  # Ray has a handler of its own
     try:
         # A Ray of this run's own has no other driver; the folder's lock is between those of one machine.
         claim = _claim(ray, results) if cluster.address else None

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from tools.jobs.dealing import last_line
 from tools.jobs.keys import Keyed
 from tools.jobs.making import Outcome
 from tools.jobs.models import Models
-from tools.jobs.on_ray import Cluster, Worker
+from tools.jobs.on_ray import Cluster, Worker, keep_to_itself
 from tools.jobs.results import Results
 from tools.jobs.service.app import Settings, build_app
 from tools.jobs.service.clips import MakerGone
@@ -99,8 +98,8 @@ def served(settings: Settings, models: Models, cluster: Cluster, listen: str, po
     A Ray of this machine alone is started and ended with it, unless `cluster` names one. Raises SetupError.
     """
     own = cluster.address is None
-    if own:  # Ray listens on all of the machine's addresses, and would do for anyone what it is told
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    if own:
+        keep_to_itself()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray  # reads these as it is imported
     from ray import serve

@@ -1,0 +1,84 @@
+"""Keyframes that are kept for a part of the sampling: CONDITIONING divided by the host's own timestep ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..seine_model.inputs import check_conditioning, check_number
+from ..seine_model.masks import parse_indices
+from .keyframes import FRAMES, MASK, MASKED_LATENTS
+
+START, END = "start_percent", "end_percent"
+"""Of an entry of CONDITIONING, as the host's Conditioning Set Timestep Range writes them; without them 0 and 1."""
+
+
+def soften(conditioning: list, strength: float, given_frames: str, name: str) -> list:
+    """A copy of CONDITIONING whose keyframes are kept up to this share of the noise schedule, and free from there on;
+    the same where that is all of it.
+
+    given_frames: which of them, as `parse_indices` reads it, negative ones from the end; all where empty. Raises
+    ValueError for conditioning (input `name`) without keyframes, and for frames that are not given.
+    """
+    check_conditioning(conditioning, name)
+    check_number(strength, "strength", 0.0, 1.0)
+    if strength >= 1.0:
+        return list(conditioning)
+    masks = [options[MASK][: options[FRAMES]].flatten(1)[:, 0] for _, options in conditioning if MASK in options]
+    if not masks:
+        raise ValueError(
+            f"{name}: it carries no keyframes to soften: wire in the {name} of SEINE Image to Video, with images"
+        )
+    if all(bool((mask < 0.5).all()) for mask in masks):
+        raise ValueError(f"{name}: all of its frames are given, and none is left to make: give fewer keyframes")
+    given = torch.stack(masks).amin(0) < 0.5
+    chosen = given if not given_frames.strip() else _named(given_frames, given)
+    return [part for entry in conditioning for part in _parts(*entry, strength, chosen)]
+
+
+def _named(text: str, given: Tensor) -> Tensor:
+    """Which of the given frames a text names, bool ``[frames]``."""
+    try:
+        named = parse_indices(text)
+    except ValueError as error:
+        raise ValueError(f"given_frames: {error}") from error
+    chosen = torch.zeros_like(given)
+    for frame in named:
+        if not -len(given) <= frame < len(given) or not given[frame]:
+            places = ", ".join(map(str, given.nonzero().flatten().tolist()))
+            raise ValueError(
+                f"given_frames: frame {frame} has no image; those that have are {places}: name some of them, or "
+                "nothing for all"
+            )
+        chosen[frame] = True
+    return chosen
+
+
+def _parts(embedding: Tensor, options: dict[str, Any], strength: float, chosen: Tensor) -> list:
+    """One entry, kept before `strength` and free behind it, as far as they lie within its own range."""
+    start, end = options.get(START, 0.0), options.get(END, 1.0)
+    if MASK not in options or strength >= end:
+        return [[embedding, options]]
+    free = _freed(options, chosen)
+    if strength <= start:
+        return [[embedding, free]]
+    return [[embedding, options | {START: start, END: strength}], [embedding, free | {START: strength, END: end}]]
+
+
+def _freed(options: dict[str, Any], chosen: Tensor) -> dict[str, Any]:
+    """The options with the chosen frames among those to make."""
+    mask, latents = options[MASK], options[MASKED_LATENTS]
+    made = int((mask.flatten(1)[:, 0] >= 0.5).nonzero()[0])
+    free = torch.where(_of_rows(chosen, mask), 1.0, mask)
+    # A frame to make shows the network a gray picture, which any such frame of the clip has.
+    changed = options | {MASK: free, MASKED_LATENTS: torch.where(_of_rows(chosen, latents), latents[made], latents)}
+    if bool((free >= 0.5).all()):
+        del changed[MASK]
+    return changed
+
+
+def _of_rows(chosen: Tensor, rows: Tensor) -> Tensor:
+    """For each row of one clip, or of several one after the other."""
+    return chosen.to(rows.device).repeat(len(rows) // len(chosen)).view(-1, 1, 1, 1)
