@@ -54,6 +54,11 @@ MODE = """([id, mode]) => {
     app.graph.getNodeById(id).mode = mode
     app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
 }"""
+SETTLED = """async () => {
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
+    app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
+}"""
+"""Another mode shows other widgets, and a slow page gives the node its new height later: a change of its own."""
 RELOAD = "async () => await app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))"
 BUILDER, CLIP = "SEINEMaskBuilder", "SEINEImageToVideo"
 LINES = 32
@@ -145,6 +150,8 @@ def test_cells_are_reached_by_keys(nodes):
     add(page, BUILDER)
     look_at(page, BUILDER)
     drag(page, BUILDER, 4)
+    mask_is(page, "custom keyframes", "0, 4")
+    page.evaluate(SETTLED)
     for key in ("ArrowRight", "ArrowRight", "Enter", "End"):
         page.keyboard.press(key)
     page.keyboard.down("Shift")
