@@ -10,6 +10,7 @@ from torch import Tensor
 from ..seine_model.inputs import check_conditioning, check_number
 from ..seine_model.masks import parse_indices
 from .keyframes import FRAMES, MASK, MASKED_LATENTS
+from .run_checks import check_prompt
 
 START, END = "start_percent", "end_percent"
 """Of an entry of CONDITIONING, as the host's Conditioning Set Timestep Range writes them; without them 0 and 1."""
@@ -20,9 +21,12 @@ def soften(conditioning: list, strength: float, given_frames: str, name: str) ->
     the same where that is all of it.
 
     given_frames: which of them, as `parse_indices` reads it, negative ones from the end; all where empty. Raises
-    ValueError for conditioning (input `name`) without keyframes, and for frames that are not given.
+    ValueError for conditioning (input `name`) without keyframes or with those of different clips, and for frames that
+    are not given.
     """
     check_conditioning(conditioning, name)
+    for embedding, options in conditioning:
+        check_prompt({**options, "cross_attn": embedding}, name)
     check_number(strength, "strength", 0.0, 1.0)
     if strength >= 1.0:
         return list(conditioning)
@@ -30,6 +34,12 @@ def soften(conditioning: list, strength: float, given_frames: str, name: str) ->
     if not masks:
         raise ValueError(
             f"{name}: it carries no keyframes to soften: wire in the {name} of SEINE Image to Video, with images"
+        )
+    lengths = sorted({len(mask) for mask in masks})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{name}: its prompts are for clips of {lengths[0]} and of {lengths[-1]} frames: take all from the same "
+            "SEINE Image to Video"
         )
     if all(bool((mask < 0.5).all()) for mask in masks):
         raise ValueError(f"{name}: all of its frames are given, and none is left to make: give fewer keyframes")

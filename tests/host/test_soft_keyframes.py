@@ -97,3 +97,13 @@ def test_a_clip_of_given_frames_alone(client):
     made["keyframes"]["inputs"]["batch_size"] = 4
     with pytest.raises(ExecutionFailed, match="positive: all of its frames are given"):
         client.run(saving(made, "sample"))
+
+
+def test_prompts_of_two_clips(client):
+    made = graph((0.5, ""))
+    made["other mask"] = node("SEINEMaskBuilder", **(made["mask"]["inputs"] | {"frames": 5}))
+    made["other"] = node("SEINEImageToVideo", **(made["clip"]["inputs"] | {"mask": ["other mask", 0]}))
+    made["both"] = node("ConditioningCombine", conditioning_1=["clip", 0], conditioning_2=["other", 0])
+    made["soft 0"]["inputs"]["positive"] = ["both", 0]
+    with pytest.raises(ExecutionFailed, match="positive: its prompts are for clips of 4 and of 5 frames"):
+        client.run(made)
