@@ -103,11 +103,11 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
-    """A function of `triton_kernels`, on the card that x is on: Triton takes the current one."""
-    from . import triton_kernels
+    """A function of the kernels' modules, on the card that x is on: Triton takes the current one."""
+    from . import triton_kernels, triton_norms
 
     with torch.cuda.device_of(x):
-        return getattr(triton_kernels, kernel)(x, *others)
+        return getattr(triton_norms if kernel.startswith("normalise") else triton_kernels, kernel)(x, *others)
 
 
 @torch.library.custom_op(

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seine_model import SeineConfig, SeineUNet3D, fused, triton_kernels
+from seine_model import SeineConfig, SeineUNet3D, fused, triton_kernels, triton_norms
 from seine_model.temporal import RotaryEmbedding, rotary_frequencies, rotate_
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -68,7 +68,7 @@ def _group_norm(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
         weight, bias = torch.randn(2, channels).to(kind)
         added = torch.randn(rows, channels).to(kind) if rows else None
         for activate in (False, True):
-            out = triton_kernels.normalise(x, groups, weight, bias, 1e-5, activate, added)
+            out = triton_norms.normalise(x, groups, weight, bias, 1e-5, activate, added)
             given = x.double()
             if rows:
                 given = (given.view(rows, -1, channels) + added.double()[:, None]).view_as(x)
@@ -81,11 +81,11 @@ def _layer_norm(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
     for channels in (40, 320, 1280):
         x, added = (3 * torch.randn(2, 7, channels) + 9).to(kind)
         weight, bias = torch.randn(2, channels).to(kind)
-        total, out = triton_kernels.normalise_rows(x, added, weight, bias, 1e-5)
+        total, out = triton_norms.normalise_rows(x, added, weight, bias, 1e-5)
         yield f"sum of {channels}", total, x.double() + added.double()
         for name, given, result in (
             ("after a sum", total, out),
-            ("alone", x, triton_kernels.normalise_rows(x, None, weight, bias, 1e-5)[1]),
+            ("alone", x, triton_norms.normalise_rows(x, None, weight, bias, 1e-5)[1]),
         ):
             expected = F.layer_norm(given.double(), (channels,), weight.double(), bias.double(), 1e-5)
             yield f"layer norm of {channels} {name}", result, expected

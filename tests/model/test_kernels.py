@@ -11,7 +11,7 @@ pytest.importorskip("triton", reason="PyTorch brings Triton on Linux alone")
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from seine_model import triton_kernels
+from seine_model import triton_kernels, triton_norms
 from tests.conftest import REPOSITORY
 
 LIMITS = {"fp32": 1e-5, "fp16": 2e-3}
@@ -57,7 +57,7 @@ def test_the_network_with_them_predicts_the_same(found):
 @pytest.mark.parametrize("name", KERNELS)
 def test_each_compiles(name, card, dtype, ones):
     """`ones`: Triton puts numbers that are 1 into the code, where they are Python's and no tensors."""
-    kernel, constants = getattr(triton_kernels, name), dict(KERNELS[name])
+    kernel, constants = getattr(triton_kernels, name, None) or getattr(triton_norms, name), dict(KERNELS[name])
     types = {}
     for argument in kernel.arg_names:
         if argument.endswith(POINTERS):
