@@ -39,7 +39,7 @@ def convolves_as_product(x: Tensor) -> bool:
 def normalises_as_it_lies(x: Tensor) -> bool:
     """Whether a map is normalised channels-last by ourselves, since CUDA's own norm copies it into plain order first.
 
-    By the bytes that benchmarks/fake_cuda.py counts, no GPU having been at hand. Training takes PyTorch's gradient.
+    By the bytes that benchmarks/fake_cuda.py counts, and not timed beside it. Training takes PyTorch's gradient.
     """
     return x.device.type == "cuda" and x.numel() >= LARGE_MAP and not torch.is_grad_enabled()
 

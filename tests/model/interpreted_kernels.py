@@ -109,7 +109,9 @@ def _network() -> dict[str, float]:
         )
     inputs = torch.randn(1, 9, 2, 4, 4), torch.tensor([700]), torch.randn(1, 7, NETWORK.cross_attention_dim)
     expected = unet(*inputs).double()
+    state = torch.get_rng_state()
     assert fused._are_right(torch.device("cpu"), torch.float32) and fused._are_right(torch.device("cpu"), torch.float16)
+    assert torch.equal(state, torch.get_rng_state()), "a first clip would draw other noise than the next"
     fused._working[("cpu", None, torch.float32)] = True
     return {"the network": _apart(unet(*inputs), expected)}
 

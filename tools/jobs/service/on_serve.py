@@ -126,7 +126,7 @@ def served(settings: Settings, models: Models, cluster: Cluster, listen: str, po
             yield places
         except (RuntimeError, ray.exceptions.RayError) as problem:
             raise SetupError(
-                f"the service did not start ({last_line(problem)}): see the logs of Ray Serve in /tmp/ray, or end the "
+                f"the service did not start ({last_line(problem)}): see the logs of Ray Serve, or end the "
                 "service that this Ray has already (serve shutdown)"
             ) from problem
         finally:
