@@ -27,6 +27,13 @@ from tools.training.optimisation import MuonWithAdamW
 
 MASK_SHARES = {"first": 0.35, "onelast": 0.25, "last": 0.05, "random": 0.1, "all": 0.25}
 """How often each kind of mask is drawn: N first, N first and last, N last, any frames given, or none at all."""
+NOISIEST, STARTING = 800, 975
+"""Timesteps from which a clip is nearly noise, and from which a sampler's start may be taken for one.
+
+What is left of a clip there is faint in every pixel, and yet its layout and its motion are seen in all pixels together:
+a network learns to read them from its input alone, and a sampler's start then decides them whatever the prompt says.
+So from `STARTING` on training shows noise in which no clip is hidden, as samplers do, and the words are all there is.
+"""
 MOST_GIVEN = 4
 """Largest N, as the reference's own tasks have it; never more than a quarter of the clip for each end."""
 
@@ -74,6 +81,10 @@ class Phase:
     frames: int
     weighting: Weighting | None = None
     """How much each timestep counts; None for all alike, as SEINE was trained."""
+    noisiest: float = 0.0
+    """Share of the clips whose timestep is among the `NOISIEST`, where a clip's layout and motion are decided."""
+    text_alone: float | None = None
+    """Share of the clips of which no frame is given; None as `MASK_SHARES` has it."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +123,16 @@ class TrainingOptions:
         return self.learning_rate * min((step + 1) / self.warmup, 1) * decayed
 
 
-def draw_mask(frames: int, generator: torch.Generator) -> Tensor:
-    """A frame mask [frames], 1 = generate, of one of the kinds in `MASK_SHARES`; of a single frame nothing is given."""
-    kind = list(MASK_SHARES)[int(torch.multinomial(torch.tensor(list(MASK_SHARES.values())), 1, generator=generator))]
+def draw_mask(frames: int, generator: torch.Generator, text_alone: float | None = None) -> Tensor:
+    """A frame mask [frames], 1 = generate, of one of the kinds in `MASK_SHARES`; of a single frame nothing is given.
+
+    text_alone: how often no frame is given, if not as often as there.
+    """
+    shares = torch.tensor(list(MASK_SHARES.values()))
+    if text_alone is not None:
+        shares = shares * (1 - text_alone) / (1 - MASK_SHARES["all"])
+        shares[list(MASK_SHARES).index("all")] = text_alone
+    kind = list(MASK_SHARES)[int(torch.multinomial(shares, 1, generator=generator))]
     if kind == "all" or frames == 1:
         return frame_mask("all", frames)
     if kind == "random":
@@ -139,19 +157,29 @@ def noise_prediction_loss(
     context: Tensor,
     generator: torch.Generator,
     weighting: Weighting | None = None,
+    noisiest: float = 0.0,
 ) -> Tensor:
     """Mean squared error of the predicted noise at random timesteps (DDPM's simple loss, arXiv 2006.11239, eq. 14).
 
     latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width]. Without a
-    `weighting` all timesteps count alike, as in SEINE's own training.
+    `weighting` all timesteps count alike, as in SEINE's own training. A share `noisiest` of the clips has a timestep
+    from `NOISIEST` on; where there are such, those from `STARTING` on see noise alone.
     """
     videos = latents.shape[0]
-    # Evenly spaced from a random offset: every batch has all noise levels (Kingma et al., arXiv 2107.00630, I.1).
-    offsets = torch.rand((), generator=generator) + torch.arange(videos) / videos
-    timesteps = (offsets % 1 * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
+    apart = round(videos * noisiest)
+    timesteps = torch.cat(
+        (_spread(apart, NOISIEST, TIMESTEPS, generator), _spread(videos - apart, 0, TIMESTEPS, generator))
+    )
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     abar = _alphas_cumprod()[timesteps].to(latents).reshape(-1, 1, 1, 1, 1)
     noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise
+    if noisiest:
+        starting = (timesteps >= STARTING).to(latents.device).reshape(-1, 1, 1, 1, 1)
+        # The prediction that leads to the clip from a start that knows nothing of it.
+        noisy, noise = (
+            torch.where(starting, noise, noisy),
+            torch.where(starting, (noise - abar.sqrt() * latents) / (1 - abar).sqrt(), noise),
+        )
     mask_channel = mask[:, None, :, None, None].expand(-1, 1, -1, *latents.shape[-2:]).to(latents)
     sample = torch.cat((noisy, mask_channel, masked), dim=1)
     errors = (unet(sample, timesteps.to(latents.device), context).float() - noise).square().mean((1, 3, 4))
@@ -159,6 +187,15 @@ def noise_prediction_loss(
         to_make = mask.to(errors) > 0.5
         errors = errors * weighting.of((abar / (1 - abar)).reshape(-1, 1)) * torch.where(to_make, 1, weighting.given)
     return errors.mean()
+
+
+def _spread(count: int, first: int, end: int, generator: torch.Generator) -> Tensor:
+    """Timesteps of first .. end - 1, int64 [count], evenly spaced from a random offset: every batch has all noise
+    levels (Kingma et al., arXiv 2107.00630, I.1)."""
+    if not count:
+        return torch.empty(0, dtype=torch.long)
+    offsets = torch.rand((), generator=generator) + torch.arange(count) / count
+    return (first + offsets % 1 * (end - first)).long().clamp(max=end - 1)
 
 
 def _alphas_cumprod() -> Tensor:
@@ -208,7 +245,7 @@ class Trainer:
         phase = options.phase(self.step)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + self.step)
         latents, context = self.clips.batch(phase.videos, phase.frames, generator)
-        mask = torch.stack([draw_mask(phase.frames, generator) for _ in range(phase.videos)])
+        mask = torch.stack([draw_mask(phase.frames, generator, phase.text_alone) for _ in range(phase.videos)])
         dropped = torch.rand(phase.videos, generator=generator) < options.text_dropout
         context = torch.where(dropped[:, None, None], self.clips.empty_context, context).to(self.device)
         variants = torch.randint(len(self.clips.gray), (phase.videos,), generator=generator)
@@ -217,7 +254,9 @@ class Trainer:
         precision = torch.autocast(self.device.type, torch.bfloat16) if options.mixed_precision else nullcontext()
         with precision:
             latents = latents.to(self.device)
-            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, phase.weighting)
+            loss = noise_prediction_loss(
+                self.unet, latents, masked, mask, context, generator, phase.weighting, phase.noisiest
+            )
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss at step {self.step} is {loss.item()}: lower the learning rate or resume an earlier state"
