@@ -32,12 +32,13 @@ class CapturedStep:
         network.zero_grad(set_to_none=True)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._loss = loss(self._batch)
-            self._loss.backward()
+            found = loss(self._batch)
+            found.backward()
+        self._loss = found.detach()
 
     def __call__(self, batch: Batch) -> Tensor:
         """The loss, a tensor of its own."""
         for each in fields(Batch):
             getattr(self._batch, each.name).copy_(getattr(batch, each.name))
         self._graph.replay()
-        return self._loss.detach().clone()
+        return self._loss.clone()
