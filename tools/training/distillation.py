@@ -268,9 +268,7 @@ class Distiller:
         self._look()
 
 
-def predicted(
-    unet: SeineUNet3D, state: Tensor, sigma: float, timestep: int, given: Tensor, context: Tensor
-) -> Tensor:
+def predicted(unet: SeineUNet3D, state: Tensor, sigma: float, timestep: int, given: Tensor, context: Tensor) -> Tensor:
     """The noise in `state` [videos, 4, frames, h, w], float32. given [videos, 5, frames, h, w]: mask and latents."""
     sample = torch.cat((state / math.sqrt(1 + sigma**2), given), dim=1).to(unet.dtype)
     timesteps = torch.full((len(state),), timestep, device=state.device)

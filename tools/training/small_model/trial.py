@@ -36,9 +36,7 @@ class Trial:
     contexts: Tensor
     empty: Tensor
 
-    def clips(
-        self, unet: SeineUNet3D, task: str, timesteps: Sequence[int], cfg: float = 1.0, seed: int = 0
-    ) -> Tensor:
+    def clips(self, unet: SeineUNet3D, task: str, timesteps: Sequence[int], cfg: float = 1.0, seed: int = 0) -> Tensor:
         """Sampled by DDIM at these timesteps: [n, frames, 3, H, W], on the CPU."""
         device = next(unet.parameters()).device
         mask = frame_mask(MASKS[task], world.FRAMES).expand(len(self.scenes), -1)
