@@ -1,11 +1,14 @@
 """Low-rank layers: nothing at first, off when switched off, and in a file under the host's names."""
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from seine_model import SeineUNet3D
+from seine_model import SeineUNet3D, load_unet
+from seine_model.diffusion import Schedule, ddim_sample
 from seine_model.temporal import rotary_frequencies
 from tests.tools.training.test_trainer import CONFIG
+from tools.training.distillation import visited_timesteps
 from tools.training.low_rank import add_low_rank, host_name, lora_file, switched_off
 
 
@@ -71,3 +74,30 @@ def test_bfloat16_weights_stay_so():
     values = add_low_rank(unet, 2, seed=0)
     assert unet.conv_in.weight.dtype == torch.bfloat16
     assert all(value.dtype == torch.float32 for value in values.values())
+
+
+def test_the_host_makes_the_clip_that_the_trained_network_makes(run_in_host, sample_model, tmp_path):
+    """By its own LoRA loader, samplers and scheduler, with one prediction a step."""
+    unet = load_unet(sample_model)
+    values = add_low_rank(unet, 4, seed=0)
+    drawn = torch.Generator().manual_seed(1)
+    for value in values.values():
+        value.data = (0.05 * torch.randn(value.shape, generator=drawn)).half().float()
+    save_file(lora_file(values, unet), tmp_path / "lora.safetensors")
+    report = run_in_host("few_steps.py", lora=str(tmp_path / "lora.safetensors"), target=str(tmp_path / "made"))
+    assert report == {"patched": len(values) // 2, "predictions": 2 * 4, "rows": 3}
+
+    made = load_file(tmp_path / "made")
+    given, context = made["given"].transpose(0, 1)[None], made["context"][:1]
+    noise = made["start"].transpose(0, 1)[None] / Schedule(torch.tensor([999])).alphas_cumprod.rsqrt().float()
+
+    @torch.no_grad()
+    def eps(x, t):
+        return unet(torch.cat((x, given), 1), t, context)
+
+    clip = ddim_sample(eps, noise, torch.tensor(visited_timesteps(4)))[0].transpose(0, 1)
+    with switched_off(unet):
+        before = ddim_sample(eps, noise, torch.tensor(visited_timesteps(4)))[0].transpose(0, 1)
+    for name in ("euler", "ddim"):
+        error, change = ((made[name] - other).abs().max() for other in (clip, before))
+        assert error < 1e-3 * change, name

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from tools.hosting.model_files import SMALL_CFG
 from tools.training.distillation import DistillationOptions, Distiller
+from tools.training.distilling import write
 from tools.training.latent_clips import LatentClips
-from tools.training.low_rank import lora_file
 from tools.training.progress import draw_losses, progress
 
 from . import recipe, world
@@ -58,7 +57,7 @@ def distil(
             distiller.save(state)
     draw_losses(distiller.errors(), folder / "errors.png", average=20)
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_file(lora_file(distiller.ema, parts.unet), target, {"visited": str(list(options.visited))})
+    write(distiller, target)
     return distiller
 
 
