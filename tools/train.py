@@ -24,9 +24,9 @@ from tools.hosting.model_files import SMALL_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SMALL = REPOSITORY / "models" / SMALL_MODEL
-FEW_STEPS = SMALL.with_name("seine-small-4-steps.safetensors")
-ON_CLIPS = "finetune", "distill"
-"""Commands that train a checkpoint on a folder of clips."""
+FEW_STEPS = 4
+LEAST = {"frames": 1, "every": 1, "steps": 1, "videos": 1, "few_steps": 1, "teacher_steps": 1, "rank": 0}
+"""Of options that are counts."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -44,23 +44,24 @@ def parse_arguments() -> argparse.Namespace:
     _add_clips(distill, output="LoRA to write, .safetensors; with --rank 0 a UNet", learning_rate=1e-4)
     distill.add_argument("--rank", type=int, default=64, help="of the LoRA (default 64); 0 trains all weights")
     distill.add_argument("--cfg", type=float, default=8.0, help="guidance that becomes part of it (default 8)")
-    distill.add_argument("--few-steps", type=int, default=4, help="steps it is to be sampled in (default 4)")
+    distill.add_argument("--few-steps", type=int, default=FEW_STEPS, help="steps it is to be sampled in (default 4)")
     distill.add_argument("--teacher-steps", type=int, default=6, help="guided ones that each stands for (default 6)")
 
-    few = commands.add_parser("distill-small", help="have the small SEINE make clips in four steps without guidance")
+    few = commands.add_parser("distill-small", help="have the small SEINE make clips in a few steps without guidance")
     few.add_argument("--bundle", type=Path, default=SMALL, help="small model (default: models/seine-small.safetensors)")
-    few.add_argument("--output", type=Path, default=FEW_STEPS, help=f"LoRA (default: models/{FEW_STEPS.name})")
+    few.add_argument("--output", type=Path, help="LoRA (default: models/seine-small-4-steps.safetensors)")
     few.add_argument("--folder", type=Path, help="where states, clips and curves go (default: the cache folder)")
+    few.add_argument("--few-steps", type=int, default=FEW_STEPS, help="steps it is to be sampled in (default 4)")
     few.add_argument("--steps", type=int, help="training steps in all (default: the recipe's)")
+    few.add_argument(
+        "--compare", type=int, default=0, metavar="SCENES", help="then measure it on so many held-out scenes"
+    )
 
     for command in (small, tune, distill, few):
         command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps …")
         command.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to use")
     arguments = parser.parse_args()
-    if arguments.command in ON_CLIPS:
-        _check(parser, arguments)
-    if arguments.command == "distill-small" and not arguments.bundle.exists():
-        parser.error(f"--bundle: there is no {arguments.bundle}")
+    _check(parser, arguments)
     return arguments
 
 
@@ -85,27 +86,18 @@ def _add_clips(command: argparse.ArgumentParser, output: str, learning_rate: flo
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    for name in ("checkpoint", "base", "clips"):
-        path = getattr(arguments, name)
-        if path is not None and not path.exists():
-            parser.error(f"--{name}: there is no {path}")
-    for name in ("width", "height"):
-        if getattr(arguments, name) < 8 or getattr(arguments, name) % 8:
-            parser.error(f"--{name} is {getattr(arguments, name)}: it must be a multiple of 8")
-    for name, least in {
-        "frames": 1,
-        "every": 1,
-        "steps": 1,
-        "videos": 1,
-        "few_steps": 1,
-        "teacher_steps": 1,
-        "rank": 0,
-    }.items():
-        if getattr(arguments, name, least) < least:
-            shown = name.replace("_", "-")
-            parser.error(f"--{shown} is {getattr(arguments, name)}: it must be at least {least}")
-    if arguments.output.suffix != ".safetensors":
-        parser.error(f"--output is {arguments.output.name}: its name must end with .safetensors")
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    for name in given.keys() & {"checkpoint", "base", "clips", "bundle"}:
+        if not given[name].exists():
+            parser.error(f"--{name}: there is no {given[name]}")
+    for name in given.keys() & {"width", "height"}:
+        if given[name] < 8 or given[name] % 8:
+            parser.error(f"--{name} is {given[name]}: it must be a multiple of 8")
+    for name, least in LEAST.items():
+        if given.get(name, least) < least:
+            parser.error(f"--{name.replace('_', '-')} is {given[name]}: it must be at least {least}")
+    if "output" in given and given["output"].suffix != ".safetensors":
+        parser.error(f"--output is {given['output'].name}: its name must end with .safetensors")
 
 
 def main() -> int:
@@ -155,11 +147,18 @@ def distill_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
 
     from tools.training.small_model import few_steps
 
-    options = few_steps.OPTIONS if arguments.steps is None else replace(few_steps.OPTIONS, steps=arguments.steps)
+    options = few_steps.options_for(arguments.few_steps)
+    if arguments.steps is not None:
+        options = replace(options, steps=arguments.steps)
+    output = arguments.output or SMALL.with_name(f"{SMALL.stem}-{arguments.few_steps}-steps.safetensors")
     folder = arguments.folder or environment.cache_folder() / "few_steps"
     tokenizer = host.folder / "comfy" / "sd1_tokenizer"
-    few_steps.distil(arguments.bundle, tokenizer, folder, arguments.output, _device(arguments.device), options)
-    _say_how_to_sample(arguments.output, len(options.visited))
+    device = _device(arguments.device)
+    distiller = few_steps.distil(arguments.bundle, tokenizer, folder, output, device, options)
+    _say_how_to_sample(output, arguments.few_steps)
+    if arguments.compare:
+        for name, task, found in few_steps.compared(distiller, arguments.bundle, tokenizer, arguments.compare):
+            say(f"{name}, {task}: " + ", ".join(f"{measure} {value:.2f}" for measure, value in found.items()))
 
 
 COMMANDS = {"small": train_small, "finetune": finetune, "distill": distill, "distill-small": distill_small}

@@ -198,7 +198,7 @@ class Distiller:
         """The error of each way, and gradients of the sum of their logarithms: what a way is off by differs a
         thousandfold between the noisiest and the last, and so each gains as much by being halved."""
         own, errors = own.view(-1, 1, 1, 1, 1), []
-        importance = torch.where(given[:, 0, :, 0, 0] > 0.5, 1.0, self.options.given)
+        importance = 1 + (self.options.given - 1) * (1 - given[:, 0, :, 0, 0])
         # The sampler's start is noise in which no clip is hidden, for all.
         state = noise * math.sqrt(1 + self._ways[0].sigmas[0] ** 2)
         for way in self._ways:
@@ -244,6 +244,12 @@ class Distiller:
             raise FloatingPointError(
                 f"the error at step {self.step} is {self.shown}: lower the learning rate or resume an earlier state"
             )
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Put the averaged values into the network, when it is done."""
+        for name, value in self._trained.items():
+            value.copy_(self.ema[name])
 
     def save(self, file: Path) -> None:
         """Write the state."""

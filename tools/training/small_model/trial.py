@@ -17,6 +17,7 @@ from seine_model.masks import frame_mask
 from tools.training.trainer import masked_latents
 
 from . import measures, world
+from .autoencoder import Autoencoder
 from .bundle import Parts
 from .recipe import HELD_OUT, gray_latents
 from .text_encoder import Tokenizer
@@ -29,10 +30,11 @@ MOTIONS = ("left", "right", "up", "down", "grow", "shrink")
 class Trial:
     """Held-out scenes, encoded: scenes, their frames [n, frames, 3, H, W], latents [n, 4, frames, h, w], contexts."""
 
-    parts: Parts
+    autoencoder: Autoencoder
     scenes: list[world.Scene]
     truth: Tensor
     latents: Tensor
+    gray: Tensor
     contexts: Tensor
     empty: Tensor
 
@@ -40,7 +42,7 @@ class Trial:
         """Sampled by DDIM at these timesteps: [n, frames, 3, H, W], on the CPU."""
         device = next(unet.parameters()).device
         mask = frame_mask(MASKS[task], world.FRAMES).expand(len(self.scenes), -1)
-        masked = masked_latents(self.latents, mask, gray_latents(self.parts.autoencoder)[:1])
+        masked = masked_latents(self.latents, mask, self.gray[:1])
         given = torch.cat((mask[:, None, :, None, None].expand_as(masked[:, :1]), masked), 1).to(device)
         noise = torch.randn(self.latents.shape, generator=torch.Generator().manual_seed(seed)).to(device)
         contexts = self.contexts.to(device)
@@ -55,8 +57,8 @@ class Trial:
             return torch.lerp(unasked, asked, cfg)
 
         with torch.inference_mode():
-            made = ddim_sample(eps, noise, torch.tensor(list(timesteps))).cpu()
-            return torch.stack([self.parts.autoencoder.decode(clip.transpose(0, 1)) for clip in made])
+            made = ddim_sample(eps, noise, torch.tensor(list(timesteps)))
+            return torch.stack([self.autoencoder.decode(clip.transpose(0, 1)).cpu() for clip in made])
 
     def judged(self, clips: Tensor, task: str) -> dict[str, float]:
         """Shares of the clips that move, and show colour and shape, as asked; dB of given frames; smoothness."""
@@ -75,16 +77,17 @@ class Trial:
 
 
 @torch.inference_mode()
-def trial(parts: Parts, tokenizer: Tokenizer, scenes: int = 16) -> Trial:
-    """The scenes that the benchmark takes."""
+def trial(parts: Parts, tokenizer: Tokenizer, scenes: int, device: str = "cpu") -> Trial:
+    """The scenes that the benchmark takes; moves the VAE to `device`."""
     chosen = [world.scene(HELD_OUT + index, MOTIONS) for index in range(scenes)]
     truth = torch.stack([world.render(scene) for scene in chosen])
-    latents = torch.stack([parts.autoencoder.encode(clip).transpose(0, 1) for clip in truth])
+    gray, autoencoder = gray_latents(parts.autoencoder), parts.autoencoder.to(device)
+    latents = torch.stack([autoencoder.encode(clip.to(device)).transpose(0, 1).cpu() for clip in truth])
 
     def read(captions: list[str]) -> Tensor:
         return parts.reader.encoder(tokenizer(captions)).last_hidden_state
 
-    return Trial(parts, chosen, truth, latents, read([scene.caption for scene in chosen]), read([""]))
+    return Trial(autoencoder, chosen, truth, latents, gray, read([scene.caption for scene in chosen]), read([""]))
 
 
 def _mean(values: Sequence[float]) -> float:
