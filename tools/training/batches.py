@@ -71,8 +71,12 @@ class Batch:
     weights: Tensor = field(repr=False)
     """How much the error of each frame counts, [videos, frames]."""
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(getattr(self, each.name) for each in fields(self))
+
     def to(self, device: torch.device) -> Batch:
-        return Batch(*(getattr(self, each.name).to(device) for each in fields(self)))
+        return Batch(*(each.to(device) for each in self.tensors))
 
 
 def draw_masks(videos: int, frames: int, generator: torch.Generator, text_alone: float | None = None) -> Tensor:

@@ -24,10 +24,11 @@ from torch import Tensor, nn
 from seine_model.diffusion import TIMESTEPS, Schedule
 from seine_model.temporal import RotaryEmbedding
 from seine_model.unet import SeineUNet3D
+from tools.training.batches import draw_masks, masked_latents
 from tools.training.low_rank import add_low_rank, switched_off
 from tools.training.optimisation import MuonWithAdamW
 from tools.training.replayed import Replayed
-from tools.training.trainer import Clips, draw_mask, masked_latents, recompute_activations, save_state
+from tools.training.trainer import Clips, recompute_activations, save_state
 
 LEAST_ERROR = 1e-9
 """Of a noise prediction: what is nearer to its target counts as exact."""
@@ -182,13 +183,14 @@ class Distiller:
         """Latents, start noise, mask and masked latents, contexts of the prompts and of none, and which clips [videos]
         go on by themselves; on the device."""
         options = self.options
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + self.step)
+        device = self.clips.gray.device
+        generator = torch.Generator(device).manual_seed(options.seed * 1_000_003 + self.step)
         latents, context = self.clips.batch(options.videos, options.frames, generator)
-        mask = torch.stack([draw_mask(options.frames, generator) for _ in range(options.videos)])
-        variants = torch.randint(len(self.clips.gray), (options.videos,), generator=generator)
+        mask = draw_masks(options.videos, options.frames, generator)
+        variants = torch.randint(len(self.clips.gray), (options.videos,), generator=generator, device=device)
         masked = masked_latents(latents, mask, self.clips.gray[variants].float())
-        noise = torch.randn(latents.shape, generator=generator)
-        own = torch.rand(options.videos, generator=generator) < options.own
+        noise = torch.randn(latents.shape, generator=generator, device=device)
+        own = torch.rand(options.videos, generator=generator, device=device) < options.own
         channel = mask[:, None, :, None, None].expand_as(latents[:, :1])
         texts = torch.cat((context, self.clips.empty_context.float().expand_as(context)))
         drawn = latents, noise, torch.cat((channel, masked), 1), texts, own

@@ -22,8 +22,8 @@ from torch.utils.checkpoint import checkpoint
 from seine_model.temporal import RotaryEmbedding
 from seine_model.unet import SeineUNet3D
 from tools.training.batches import Batch, Noising, draw_masks, masked_latents, noised
-from tools.training.captured import CapturedStep
 from tools.training.optimisation import MuonWithAdamW
+from tools.training.replayed import Replayed
 
 UNREAD = 25
 """Losses that are left on a card at most, since reading one waits for the step."""
@@ -69,9 +69,9 @@ class TrainingOptions:
     gradient_norm: float = 1.0
     mixed_precision: bool = True
     """Compute in bfloat16; weights, optimiser and EMA stay float32."""
-    cuda_graph: bool = False
-    """On a card, replay a step's forward and backward pass as one graph: for small networks, which are faster than the
-    processor launches them. All a step needs stays allocated; not together with gradient checkpointing."""
+    replayed: bool = False
+    """On CUDA: record the forward and backward pass once for each phase and replay it, for a network that is faster
+    than its launches. All a step needs stays allocated; not together with gradient checkpointing."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory for more time."""
     seed: int = 0
@@ -116,7 +116,7 @@ class Trainer:
         self.device = next(unet.parameters()).device
         self._losses: list[float] = []
         self._unread: list[Tensor] = []
-        self._captured: dict[Phase, CapturedStep] = {}
+        self._replayed: dict[Phase, Replayed] = {}
         for module in unet.modules():
             if isinstance(module, RotaryEmbedding):  # its frequencies are constants
                 module.requires_grad_(False)
@@ -182,18 +182,24 @@ class Trainer:
 
     def _gradients(self, phase: Phase, batch: Batch) -> Tensor:
         """Leaves the gradients of the batch's loss in the parameters, and returns it."""
-        if not self.options.cuda_graph or self.device.type != "cuda":
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self._loss(batch)
-            loss.backward()
-            return loss.detach()
-        if phase not in self._captured:
-            self._captured = {phase: CapturedStep(self._loss, self.unet, batch)}
-        return self._captured[phase](batch)
+        if not self.options.replayed or self.device.type != "cuda":
+            self._forget()
+            return self._descend(*batch.tensors)
+        if phase not in self._replayed:
+            self._replayed = {phase: Replayed(self._descend, self._forget)}
+        return self._replayed[phase](*batch.tensors)
+
+    def _forget(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _descend(self, *tensors: Tensor) -> Tensor:
+        loss = self._loss(Batch(*tensors))
+        loss.backward()
+        return loss.detach()
 
     def _loss(self, batch: Batch) -> Tensor:
         with (
-            torch.autocast(self.device.type, torch.bfloat16, cache_enabled=not self.options.cuda_graph)
+            torch.autocast(self.device.type, torch.bfloat16, cache_enabled=not self.options.replayed)
             if self.options.mixed_precision
             else nullcontext()
         ):

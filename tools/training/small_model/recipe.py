@@ -77,7 +77,7 @@ UNET = TrainingOptions(
     learning_rate=4e-3,
     muon=True,
     mixed_precision=False,
-    cuda_graph=True,
+    replayed=True,
     seed=SEED,
 )
 SAVE_EVERY, STRIP_EVERY = 100, 1000

@@ -14,7 +14,7 @@ from torch import Tensor
 from seine_model import SeineUNet3D
 from seine_model.diffusion import ddim_sample
 from seine_model.masks import frame_mask
-from tools.training.trainer import masked_latents
+from tools.training.batches import masked_latents
 
 from . import measures, world
 from .autoencoder import Autoencoder
