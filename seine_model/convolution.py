@@ -27,6 +27,8 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             if weight.shape[2:] == (1, 1) and convolves_as_product(x):
                 return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+            if weight.is_contiguous() and fused.are_ready(weight) and fused.are_ready(x):
+                weight = fused.channels_last(weight)
             if not is_small_map(x):
                 return super()._conv_forward(x, weight, bias)
             if are_few_pixels(x) and weight.is_contiguous():

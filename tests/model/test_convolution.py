@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from seine_model import convolution as module
+from seine_model import device_choices
 from seine_model.convolution import convolution
 
 
@@ -56,3 +58,26 @@ def test_gradients_are_those_of_the_convolution():
     plain = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1).square().sum()
     for ours, expected in zip(found, torch.autograd.grad(plain, (x, *layer.parameters())), strict=True):
         torch.testing.assert_close(ours, expected)
+
+
+def test_weights_are_put_in_order_where_they_lie_apart(monkeypatch):
+    """By the kernel, here PyTorch's copy; not where they are in order, as `load_unet` has them on a card."""
+    put = []
+    monkeypatch.setattr(module.fused, "is_working", lambda device, dtype: True)
+    copied = lambda weight: put.append(1) or weight.contiguous(memory_format=torch.channels_last)  # noqa: E731
+    monkeypatch.setattr(module.fused, "channels_last", copied)
+    layer, x = convolution(nn)(6, 10, 3, padding=1).requires_grad_(False), torch.randn(2, 6, 8, 8)
+    with torch.no_grad():
+        expected = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1)
+        torch.testing.assert_close(layer(x), expected)
+        assert len(put) == 1
+        torch.testing.assert_close(layer.to(memory_format=torch.channels_last)(x), expected)
+    assert len(put) == 1
+
+
+def test_weights_for_a_card_are_read_in_order():
+    with FakeTensorMode():
+        for device, ordered in (("cuda", True), ("cpu", False)):
+            weight = device_choices.in_order(torch.empty(10, 6, 3, 3, device=device))
+            assert weight.is_contiguous(memory_format=torch.channels_last) == ordered
+        assert device_choices.in_order(torch.empty(10, 6, device="cuda")).is_contiguous()
