@@ -15,6 +15,8 @@ INNER_VALUES_ON_CPU = 6 * 2**20
 """The same on the CPU, where what fits its caches is a fifth faster, and where smaller pieces are slower again."""
 LARGE_MAP = 2**22
 """Values of a map: below, 8 MB in half precision, CUDA copies it sooner than it launches five more kernels."""
+MANY_PIXELS = 2**11
+"""Of all maps together, before they are doubled."""
 LARGE_INPUT = 2**24
 """Values of a product's input: from 32 MB in half precision on, a card's cache does not hold it for the next one."""
 MOST_COLUMNS = 640
@@ -45,6 +47,11 @@ def are_few_pixels(x: Tensor) -> bool:
 def convolves_as_product(x: Tensor) -> bool:
     """Whether a convolution of single pixels is a product of a channels-last map, whose kernels add the bias too."""
     return x.device.type == "cuda" and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def doubles_within(x: Tensor) -> bool:
+    """Whether a convolution of a doubled map is computed of the map itself: where its weights are the smaller part."""
+    return x.shape[0] * x.shape[-2] * x.shape[-1] >= MANY_PIXELS
 
 
 def in_order(weight: Tensor) -> Tensor:

@@ -113,6 +113,10 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
 
     kernels = numbers(3, 5, 3, 3)
     yield "order of weights", channels_last(kernels), kernels
+    sums = [kernels[:, :, 0] + kernels[:, :, 1], kernels[:, :, 2]]  # of the lines for odd ones
+    sums = [[line[:, :, 0] + line[:, :, 1], line[:, :, 2]] for line in sums]
+    last = torch.stack([torch.stack(line, -1) for line in sums], -2)
+    yield "quarters", quarters(kernels)[-len(kernels) :], last
 
 
 def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
@@ -224,6 +228,22 @@ def channels_last(weight: Tensor) -> Tensor:
 @channels_last.register_fake
 def _(weight: Tensor) -> Tensor:
     return torch.empty_like(weight, memory_format=torch.channels_last)
+
+
+@torch.library.custom_op(f"{NAMESPACE}::quarters", mutates_args=(), schema="(Tensor weight) -> Tensor")
+def quarters(weight: Tensor) -> Tensor:
+    """What a 3x3 convolution of a doubled map is of the map itself: four 2x2 ones, one after the other.
+
+    For the pixels of even line and column, of even line and odd column, of odd and even, of odd and odd. From
+    ``[out, in, 3, 3]``, however it lies, to ``[4*out, in, 2, 2]``, channels-last.
+    """
+    return _launch("quarters", weight)
+
+
+@quarters.register_fake
+def _(weight: Tensor) -> Tensor:
+    quarter = weight[:, :, :2, :2]
+    return torch.cat([quarter] * 4).contiguous(memory_format=torch.channels_last)
 
 
 @torch.library.custom_op(

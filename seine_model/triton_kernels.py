@@ -160,3 +160,34 @@ def _reorder(x_from, out_to, channels, PLACES: tl.constexpr, COLUMNS: tl.constex
     for place in tl.static_range(PLACES):
         x = tl.load(x_from + start + c * PLACES + place, c < channels, other=0.0)
         tl.store(out_to + start + place * channels + c, x, c < channels)
+
+
+def quarters(weight: Tensor) -> Tensor:
+    """See `fused.quarters`."""
+    rows, channels = weight.shape[:2]
+    out = torch.empty(4 * rows, channels, 2, 2, dtype=weight.dtype, device=weight.device).contiguous(
+        memory_format=torch.channels_last
+    )
+    grid = (rows, triton.cdiv(channels, COLUMNS))
+    _quarters[grid](weight, out, rows, channels, *weight.stride(), COLUMNS=COLUMNS)
+    return out
+
+
+@triton.jit
+def _quarters(weight_from, out_to, rows, channels, by_row, by_channel, by_line, by_column, COLUMNS: tl.constexpr):
+    """Some input channels of one output channel, in all four."""
+    row = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    start = weight_from + row * by_row + c.to(tl.int64) * by_channel
+    for quarter in tl.static_range(4):
+        for place in tl.static_range(4):
+            total = tl.zeros([COLUMNS], tl.float32)
+            for line in tl.static_range(3):
+                for column in tl.static_range(3):
+                    # Of an even pixel the first of three falls on the one before, of an odd one the last on the next.
+                    if (line + quarter // 2 + 1) // 2 == place // 2 + quarter // 2:
+                        if (column + quarter % 2 + 1) // 2 == place % 2 + quarter % 2:
+                            at = start + line * by_line + column * by_column
+                            total += tl.load(at, c < channels, other=0.0).to(tl.float32)
+            to = (((quarter * rows + row) * 4) + place) * channels + c
+            tl.store(out_to + to, total.to(out_to.dtype.element_ty), c < channels)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seine_model import SeineConfig, SeineUNet3D, device_choices, fused, triton_kernels, triton_norms, triton_products
+from seine_model.convolution import _interleaved
 from seine_model.temporal import RotaryEmbedding, rotary_frequencies, rotate_
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -112,6 +113,12 @@ def _rest(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
     weight = torch.randn(3, 300, 3, 3).to(kind)
     out = triton_kernels.reorder(weight)
     assert torch.equal(out, weight) and out.is_contiguous(memory_format=torch.channels_last)
+    for name, given in (("as stored", weight), ("in order", out)):
+        x, bias = torch.randn(2, 300, 2, 3).to(kind), torch.randn(3).to(kind)
+        parts = F.conv2d(x.double(), triton_kernels.quarters(given).double(), padding=1).permute(0, 2, 3, 1)
+        doubled = _interleaved(parts.contiguous(), bias.double()).permute(0, 3, 1, 2)
+        expected = F.conv2d(F.interpolate(x.double(), scale_factor=2.0), weight.double(), bias.double(), padding=1)
+        yield f"quarters of weights {name}", doubled, expected
 
 
 def _network() -> dict[str, float]:
@@ -123,7 +130,7 @@ def _network() -> dict[str, float]:
         )
     inputs = torch.randn(1, 9, 2, 4, 4), torch.tensor([700]), torch.randn(1, 7, NETWORK.cross_attention_dim)
     expected = unet(*inputs).double()
-    device_choices.LARGE_INPUT = 0
+    device_choices.LARGE_INPUT = device_choices.MANY_PIXELS = 0
     device_choices.multiplies_with_gates = lambda *given: True
     state = torch.get_rng_state()
     assert fused._are_right(torch.device("cpu"), torch.float32) and fused._are_right(torch.device("cpu"), torch.float16)

@@ -81,3 +81,33 @@ def test_weights_for_a_card_are_read_in_order():
             weight = device_choices.in_order(torch.empty(10, 6, 3, 3, device=device))
             assert weight.is_contiguous(memory_format=torch.channels_last) == ordered
         assert device_choices.in_order(torch.empty(10, 6, device="cuda")).is_contiguous()
+
+
+def _quarters(weight):
+    """Of both sides one after the other: lines (columns) of an even and of an odd one."""
+    lines = [weight[:, :, :1], weight[:, :, 1:].sum(2, True), weight[:, :, :2].sum(2, True), weight[:, :, 2:]]
+    found = []
+    for half in (torch.cat(lines[:2], 2), torch.cat(lines[2:], 2)):
+        found.append(torch.cat([half[..., :1], half[..., 1:].sum(3, True)], 3))
+        found.append(torch.cat([half[..., :2].sum(3, True), half[..., 2:]], 3))
+    return torch.cat(found)
+
+
+def test_a_doubled_map_is_convolved_without_being_written(monkeypatch):
+    taken = []
+    monkeypatch.setattr(module.fused, "quarters", lambda weight: taken.append(1) or _quarters(weight))
+    monkeypatch.setattr(device_choices, "MANY_PIXELS", 48)
+    layer, x = convolution(nn)(6, 10, 3, padding=1).requires_grad_(False), torch.randn(2, 6, 4, 6)
+    expected = nn.functional.conv2d(nn.functional.interpolate(x, scale_factor=2.0), layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer.doubled(x), expected)
+    monkeypatch.setattr(module.fused, "is_working", lambda device, dtype: True)
+    monkeypatch.setattr(module.fused, "channels_last", lambda weight: weight)
+    torch.testing.assert_close(layer.doubled(x), expected)  # a gradient is wanted
+    with torch.no_grad():
+        assert not taken
+        out = layer.doubled(x)
+        torch.testing.assert_close(out, expected)
+        assert len(taken) == 1 and out.is_contiguous(memory_format=torch.channels_last)
+        monkeypatch.setattr(device_choices, "MANY_PIXELS", 49)
+        torch.testing.assert_close(layer.doubled(x), expected)
+    assert len(taken) == 1

@@ -26,6 +26,7 @@ KERNELS = {
     "_add_up": {"ROWS": 32, "COLUMNS": 64},
     "_normalise_rows": {"ADDS": True, "ROWS": 4, "BLOCK": 512},
     "_reorder": {"PLACES": 9, "COLUMNS": 256},
+    "_quarters": {"COLUMNS": 256},
     "_gated_product": {"WIDTH": 320, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64, "PRECISION": "tf32"},
 }
 HOPPERS = "_gated_product"
