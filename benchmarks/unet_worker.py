@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from seine_model import SeineConfig, SeineUNet3D, fused
+from seine_model import attention as attention_of_tokens
 from seine_model.checkpoint import check_state_dict
 from seine_model.device_choices import in_order
 from seine_model.temporal import rotary_frequencies
@@ -84,6 +85,7 @@ def measure(
         torch.backends.cudnn.benchmark = autotune
         if implementation == "ours without its kernels":
             fused.is_working = lambda device, dtype: False
+            attention_of_tokens.takes_cudnn = lambda *given: False
         if implementation == "ours compiled":
             fused.prepare(next(model.parameters()).device, DTYPES[dtype])
             model = torch.compile(model)
