@@ -65,21 +65,11 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
             # Of nine products five would be of a pixel that another one is of as well.
             x = x.contiguous(memory_format=torch.channels_last)
             quarters = F.conv2d(x, fused.quarters(weight), padding=1).permute(0, 2, 3, 1).contiguous()
-            out = _interleaved(quarters, bias)
+            out = fused.interleave(quarters, bias)
             give_back(self, weight, bias, lent)
             return out.permute(0, 3, 1, 2)
 
     return Convolution
-
-
-def _interleaved(quarters: Tensor, bias: Tensor) -> Tensor:
-    """``[rows, h + 1, w + 1, 4*channels]`` of `fused.quarters` and a bias, to ``[rows, 2*h, 2*w, channels]``."""
-    rows, height, width, channels = len(quarters), quarters.shape[1] - 1, quarters.shape[2] - 1, len(bias)
-    by_row, by_line, by_column, _ = quarters.stride()
-    # That of odd lines begins one line further down, that of odd columns one column.
-    strides = by_row, by_line, by_line + 2 * channels, by_column, by_column + channels, 1
-    parts = quarters.as_strided((rows, height, 2, width, 2, channels), strides)
-    return torch.add(parts, bias, out=quarters.new_empty(parts.shape)).view(rows, 2 * height, 2 * width, channels)
 
 
 def _as_product(

@@ -113,17 +113,17 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
 
     kernels = numbers(3, 5, 3, 3)
     yield "order of weights", channels_last(kernels), kernels
-    sums = [kernels[:, :, 0] + kernels[:, :, 1], kernels[:, :, 2]]  # of the lines for odd ones
-    sums = [[line[:, :, 0] + line[:, :, 1], line[:, :, 2]] for line in sums]
-    last = torch.stack([torch.stack(line, -1) for line in sums], -2)
-    yield "quarters", quarters(kernels)[-len(kernels) :], last
+    small, shift = numbers(2, 5, 2, 3), numbers(3)
+    parts = F.conv2d(small.float(), quarters(kernels).float(), padding=1).permute(0, 2, 3, 1).contiguous()
+    expected = F.conv2d(F.interpolate(small.float(), scale_factor=2.0), kernels.float(), shift.float(), padding=1)
+    yield "doubled map", interleave(parts.to(dtype), shift).permute(0, 3, 1, 2), expected
 
 
 def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
     """A function of the kernels' modules, on the card that x is on: Triton takes the current one."""
-    from . import triton_kernels, triton_norms, triton_products
+    from . import triton_convolutions, triton_kernels, triton_norms, triton_products
 
-    modules = triton_kernels, triton_norms, triton_products
+    modules = triton_convolutions, triton_kernels, triton_norms, triton_products
     with torch.cuda.device_of(x):
         return next(getattr(module, kernel) for module in modules if hasattr(module, kernel))(x, *others)
 
@@ -244,6 +244,21 @@ def quarters(weight: Tensor) -> Tensor:
 def _(weight: Tensor) -> Tensor:
     quarter = weight[:, :, :2, :2]
     return torch.cat([quarter] * 4).contiguous(memory_format=torch.channels_last)
+
+
+@torch.library.custom_op(f"{NAMESPACE}::interleave", mutates_args=(), schema="(Tensor quarters, Tensor bias) -> Tensor")
+def interleave(quarters: Tensor, bias: Tensor) -> Tensor:
+    """Dense ``[rows, h + 1, w + 1, 4*channels]``, convolved with `quarters` and one pixel of padding, and a bias.
+
+    To ``[rows, 2*h, 2*w, channels]``.
+    """
+    return _launch("interleave", quarters, bias)
+
+
+@interleave.register_fake
+def _(quarters: Tensor, bias: Tensor) -> Tensor:
+    rows, height, width, channels = quarters.shape
+    return quarters.new_empty(rows, 2 * height - 2, 2 * width - 2, channels // 4)
 
 
 @torch.library.custom_op(

@@ -13,8 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seine_model import SeineConfig, SeineUNet3D, device_choices, fused, triton_kernels, triton_norms, triton_products
-from seine_model.convolution import _interleaved
+from seine_model import (
+    SeineConfig,
+    SeineUNet3D,
+    device_choices,
+    fused,
+    triton_convolutions,
+    triton_kernels,
+    triton_norms,
+    triton_products,
+)
 from seine_model.temporal import RotaryEmbedding, rotary_frequencies, rotate_
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -111,12 +119,12 @@ def _rest(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
         value, gate = F.linear(x.double(), layer.double(), bias.double()).chunk(2, -1)
         yield f"product with gates of {width}", triton_products.gated_product(x, layer, bias), value * F.gelu(gate)
     weight = torch.randn(3, 300, 3, 3).to(kind)
-    out = triton_kernels.reorder(weight)
+    out = triton_convolutions.reorder(weight)
     assert torch.equal(out, weight) and out.is_contiguous(memory_format=torch.channels_last)
     for name, given in (("as stored", weight), ("in order", out)):
         x, bias = torch.randn(2, 300, 2, 3).to(kind), torch.randn(3).to(kind)
-        parts = F.conv2d(x.double(), triton_kernels.quarters(given).double(), padding=1).permute(0, 2, 3, 1)
-        doubled = _interleaved(parts.contiguous(), bias.double()).permute(0, 3, 1, 2)
+        parts = F.conv2d(x.double(), triton_convolutions.quarters(given).double(), padding=1).permute(0, 2, 3, 1)
+        doubled = triton_convolutions.interleave(parts.to(kind).contiguous(), bias).permute(0, 3, 1, 2)
         expected = F.conv2d(F.interpolate(x.double(), scale_factor=2.0), weight.double(), bias.double(), padding=1)
         yield f"quarters of weights {name}", doubled, expected
 

@@ -93,9 +93,22 @@ def _quarters(weight):
     return torch.cat(found)
 
 
+def _interleaved(quarters, bias):
+    """The quarter of odd lines begins one line further down, that of odd columns one column."""
+    parts = quarters.unflatten(-1, (2, 2, -1))
+    rows, height, width, channels = len(quarters), quarters.shape[1] - 1, quarters.shape[2] - 1, len(bias)
+    out = torch.empty(rows, 2 * height, 2 * width, channels)
+    for line in (0, 1):
+        for column in (0, 1):
+            part = parts[:, line : line + height, column : column + width, line, column]
+            out[:, line::2, column::2] = part + bias
+    return out
+
+
 def test_a_doubled_map_is_convolved_without_being_written(monkeypatch):
     taken = []
     monkeypatch.setattr(module.fused, "quarters", lambda weight: taken.append(1) or _quarters(weight))
+    monkeypatch.setattr(module.fused, "interleave", _interleaved)
     monkeypatch.setattr(device_choices, "MANY_PIXELS", 48)
     layer, x = convolution(nn)(6, 10, 3, padding=1).requires_grad_(False), torch.randn(2, 6, 4, 6)
     expected = nn.functional.conv2d(nn.functional.interpolate(x, scale_factor=2.0), layer.weight, layer.bias, padding=1)

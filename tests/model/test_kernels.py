@@ -11,7 +11,7 @@ pytest.importorskip("triton", reason="PyTorch brings Triton on Linux alone")
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from seine_model import triton_kernels, triton_norms, triton_products
+from seine_model import triton_convolutions, triton_kernels, triton_norms, triton_products
 from tests.conftest import REPOSITORY
 
 LIMITS = {"fp32": 1e-5, "fp16": 2e-3}
@@ -27,6 +27,7 @@ KERNELS = {
     "_normalise_rows": {"ADDS": True, "ROWS": 4, "BLOCK": 512},
     "_reorder": {"PLACES": 9, "COLUMNS": 256},
     "_quarters": {"COLUMNS": 256},
+    "_interleave": {"BLOCK_PIXELS": 32, "BLOCK_CHANNELS": 64},
     "_gated_product": {"WIDTH": 320, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64, "PRECISION": "tf32"},
 }
 HOPPERS = "_gated_product"
@@ -67,7 +68,7 @@ def test_the_network_with_them_predicts_the_same(found):
 )
 def test_each_compiles(name, card, dtype, ones):
     """`ones`: Triton puts numbers that are 1 into the code, where they are Python's and no tensors."""
-    modules = triton_kernels, triton_norms, triton_products
+    modules = triton_convolutions, triton_kernels, triton_norms, triton_products
     kernel, constants = next(getattr(module, name) for module in modules if hasattr(module, name)), dict(KERNELS[name])
     types = {}
     for argument in kernel.arg_names:
