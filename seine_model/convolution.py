@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from . import fused
 from .device_choices import are_few_pixels, convolves_as_product, doubles_within, is_small_map
 from .lending import lender
-from .products import is_plain
+from .products import PLAIN, is_plain
 
 
 @lru_cache(maxsize=8)
@@ -28,7 +28,7 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             if weight.shape[2:] == (1, 1) and convolves_as_product(x):
                 return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
-            if weight.is_contiguous() and fused.are_ready(weight) and fused.are_ready(x):
+            if fused.are_ready(x) and type(weight) in PLAIN and weight.dtype == x.dtype and weight.is_contiguous():
                 weight = fused.channels_last(weight)
             if not is_small_map(x):
                 return super()._conv_forward(x, weight, bias)

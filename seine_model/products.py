@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from . import device_choices, fused
 
+PLAIN = (Tensor, nn.Parameter)
+"""Types of weights that are their numbers: a host's own types have others, which stand for them."""
 Lender = tuple[Callable, Callable]
 """What `lending.lender` gives."""
 
@@ -46,4 +48,4 @@ def is_plain(layer: nn.Module, x: Tensor) -> bool:
     """Whether a layer is the product with its weight and no more: not in fewer bits, nothing put in its place."""
     weight = layer.weight
     replaced = "forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks
-    return type(weight) in (Tensor, nn.Parameter) and weight.dtype == x.dtype and not replaced
+    return type(weight) in PLAIN and weight.dtype == x.dtype and not replaced
