@@ -20,14 +20,14 @@ MANY_PIXELS = 2**11
 LARGE_INPUT = 2**24
 """Values of a product's input: from 32 MB in half precision on, a card's cache does not hold it for the next one."""
 MOST_COLUMNS = 640
-"""Of a feed-forward's input, up to which its product is our own: of more, cuBLAS is as fast with the gate apart."""
+"""Of a feed-forward's input, up to which its product is our own: of more, the gate is a smaller part. Not timed."""
 MOST_FRAMES_AT_ONCE = 128
 """That our kernel attends over, which has all of them in registers."""
 HALVES = (torch.float16, torch.bfloat16)
 CUDNN = 91000
 """The version from which its attention was tried."""
 MANY_KEYS = 1024
-"""From which cuDNN's attention is asked for."""
+"""From which cuDNN's attention is asked for, where most of the work is. Not timed."""
 MOST_DIM = 128
 """Values of a head, up to which it is."""
 MOST_PIXELS = 2**15
@@ -105,7 +105,7 @@ def may_attend_by_cudnn(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def attends_by_cudnn(rows: int, keys: int, dim: int) -> bool:
-    """Whether cuDNN's attention of so many is the faster one, where it is there."""
+    """Whether cuDNN's attention is taken for so many, where it is there."""
     return keys >= MANY_KEYS and dim <= MOST_DIM and dim % 8 == 0 and rows < 2**16
 
 
