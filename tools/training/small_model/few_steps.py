@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tools.hosting.model_files import SMALL_CFG
-from tools.training.distillation import DistillationOptions, Distiller, visited_timesteps
+from tools.training.distillation import DistillationOptions, Distiller, segments, visited_timesteps
 from tools.training.distilling import write
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import switched_off
@@ -37,6 +37,7 @@ OPTIONS = DistillationOptions(
     rank=32,
     given=10.0,
     learning_rate=1e-3,
+    replayed=True,
     seed=recipe.SEED,
 )
 CLIPS = 3000
@@ -60,7 +61,7 @@ def distil(
     folder.mkdir(parents=True, exist_ok=True)
     parts = load_parts(bundle, device)
     clips = encoded_clips(parts, Tokenizer(tokenizer_folder), folder / "clips.safetensors")
-    options = replace(options, replayed=device.startswith("cuda"))
+    options = replace(options, replayed=options.replayed and device.startswith("cuda"))
     distiller = Distiller(parts.unet.to(memory_format=torch.channels_last), clips, options)
     state = folder / "distillation.pt"
     if state.exists():
@@ -74,10 +75,10 @@ def distil(
     return distiller
 
 
-def encoded_clips(parts: Parts, tokenizer: Tokenizer, file: Path, count: int = CLIPS) -> LatentClips:
+def encoded_clips(parts: Parts, tokenizer: Tokenizer, file: Path) -> LatentClips:
     """Clips of the world, from `file` where there is one. Raises ValueError for those that another model encoded."""
     if not file.exists():
-        recipe.encode_world(parts.autoencoder, parts.reader, tokenizer, count).save(file)
+        recipe.encode_world(parts.autoencoder, parts.reader, tokenizer, CLIPS).save(file)
     clips = LatentClips.load(file)
     with torch.no_grad():
         empty = parts.reader.encoder(tokenizer([""])).last_hidden_state[0]
@@ -88,25 +89,25 @@ def encoded_clips(parts: Parts, tokenizer: Tokenizer, file: Path, count: int = C
 
 
 def compared(
-    distiller: Distiller, bundle: Path, tokenizer_folder: Path, scenes: int = 32
+    distiller: Distiller, bundle: Path, tokenizer_folder: Path, scenes: int = 32, tasks: Iterable[str] = tuple(MASKS)
 ) -> Iterator[tuple[str, str, dict[str, float]]]:
     """What a few steps lose: setting, task and measures of the model as it was and as it is, see `trial`; `same` is the
     PSNR against the guided teacher's clips from the same noise."""
     distiller.publish()
     looked = trial(load_parts(bundle), Tokenizer(tokenizer_folder), scenes, str(distiller.device))
     few, cfg = distiller.options.visited, distiller.options.cfg
-    guided = visited_timesteps(len(few) * distiller.options.teacher_steps)
-    settings = (
+    guided = [step for way in segments(few, distiller.options.teacher_steps) for step in way.timesteps]
+    settings = [
         (f"before, {len(guided)} steps, cfg {cfg:g}", guided, cfg, distiller.teacher),
         (f"before, {len(few)} steps, cfg {cfg:g}", few, cfg, distiller.teacher),
         (f"before, {len(few)} steps, cfg 1", few, 1.0, distiller.teacher),
         (f"distilled, {len(few)} steps, cfg 1", few, 1.0, None),
-        (f"distilled, {len(few) // 2} steps, cfg 1", visited_timesteps(max(len(few) // 2, 1)), 1.0, None),
-    )
+        (f"distilled, {len(few[::2])} steps, cfg 1", few[::2], 1.0, None),
+    ]
     taught: dict[str, Tensor] = {}
     for name, timesteps, guidance, teacher in settings:
         with switched_off(teacher) if teacher else nullcontext():
-            clips = {task: looked.clips(teacher or distiller.unet, task, timesteps, guidance) for task in MASKS}
+            clips = {task: looked.clips(teacher or distiller.unet, task, timesteps, guidance) for task in tasks}
         taught = taught or clips
         for task, made in clips.items():
             found = looked.judged(made, task)
