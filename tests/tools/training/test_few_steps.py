@@ -47,7 +47,7 @@ def test_from_the_bundle_to_a_lora_and_its_measures(parts, tokenizer_folder, tmp
     target = tmp_path / "lora.safetensors"
     distiller = few_steps.distil(SMALL, tokenizer_folder, tmp_path, target, "cpu", replace(few_steps.OPTIONS, **QUICK))
     assert len(load_file(target)) == 2 * 220
-    assert (tmp_path / "errors.png").exists() and distiller.step == 1
+    assert (tmp_path / "2-steps.png").exists() and distiller.step == 1
     rows = list(few_steps.compared(distiller, SMALL, tokenizer_folder, 1, ["image to video"]))
     (_, _, taught), (_, _, again), (_, _, alone), (name, task, student), _ = rows
     assert (name, task) == ("distilled, 2 steps, cfg 1", "image to video")

@@ -1,4 +1,4 @@
-"""The small model in four steps: distils a bundle and writes what was learned as a LoRA beside it.
+"""The small model in a few steps: distils a bundle and writes what was learned as a LoRA beside it.
 
 `distil(bundle, tokenizer_folder, folder, target, device)` does all of it and goes on where it was stopped.
 """
@@ -57,19 +57,21 @@ def distil(
     device: str = "cpu",
     options: DistillationOptions = OPTIONS,
 ) -> Distiller:
-    """Write the LoRA `target`; states, clips and curves are in `folder`."""
+    """Write the LoRA `target`; states, clips and curves are in `folder`. Clips that are there already, such as those
+    that the model was trained on, are not encoded again."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = load_parts(bundle, device)
     clips = encoded_clips(parts, Tokenizer(tokenizer_folder), folder / "clips.safetensors")
     options = replace(options, replayed=options.replayed and device.startswith("cuda"))
     distiller = Distiller(parts.unet.to(memory_format=torch.channels_last), clips, options)
-    state = folder / "distillation.pt"
+    name = f"{len(options.visited)}-steps"
+    state = folder / f"{name}.pt"
     if state.exists():
         distiller.resume(state)
     for _ in progress(distiller.run(), "few steps", distiller.step, options.steps, lambda: [distiller.shown]):
         if distiller.step % SAVE_EVERY == 0 or distiller.step == options.steps:
             distiller.save(state)
-    draw_losses(distiller.errors(), folder / "errors.png", average=20)
+    draw_losses(distiller.errors(), folder / f"{name}.png", average=20)
     target.parent.mkdir(parents=True, exist_ok=True)
     write(distiller, target)
     return distiller
