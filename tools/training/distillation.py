@@ -78,7 +78,7 @@ class DistillationOptions:
     videos: int
     frames: int
     cfg: float
-    """The teacher's guidance, which the student needs no more."""
+    """The teacher's guidance, which the student needs no more; 1 for none."""
     visited: tuple[int, ...] = visited_timesteps(4)
     """Timesteps that the student is sampled at, from the noisiest on."""
     teacher_steps: int = 6
@@ -218,14 +218,14 @@ class Distiller:
     @torch.no_grad()
     def _teach(self, way: Segment, state: Tensor, given: Tensor, texts: Tensor) -> Tensor:
         """The mean slope of the guided teacher's steps of first order from `state` on."""
-        videos, total = len(state), way.sigmas[-1] - way.sigmas[0]
-        mean = torch.zeros_like(state)
-        given = given.repeat(2, 1, 1, 1, 1)
+        total, mean = way.sigmas[-1] - way.sigmas[0], torch.zeros_like(state)
+        rows = 1 if self.options.cfg == 1 else 2
+        given, texts = given.repeat(rows, 1, 1, 1, 1), texts[: rows * len(state)]
         with switched_off(self.teacher):
             for timestep, sigma, following in zip(way.timesteps, way.sigmas, way.sigmas[1:], strict=False):
-                both = predicted(self.teacher, state.repeat(2, 1, 1, 1, 1), sigma, timestep, given, texts)
-                asked, unasked = both.split(videos)
-                slope = torch.lerp(unasked, asked, self.options.cfg)
+                found = predicted(self.teacher, state.repeat(rows, 1, 1, 1, 1), sigma, timestep, given, texts)
+                asked, *unasked = found.split(len(state))
+                slope = torch.lerp(unasked[0], asked, self.options.cfg) if unasked else asked
                 state = state + (following - sigma) * slope
                 mean = mean + (following - sigma) / total * slope
         return mean
