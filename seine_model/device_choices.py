@@ -27,7 +27,7 @@ HALVES = (torch.float16, torch.bfloat16)
 CUDNN = 91000
 """The version from which its attention was tried."""
 MANY_KEYS = 1024
-"""From which cuDNN's attention is asked for: on an H200 half of flash attention's time from 1024 on, little less below."""
+"""From which cuDNN's attention is asked for: half of flash attention's time on an H200, of fewer keys little less."""
 MOST_DIM = 128
 """Values of a head, up to which it is."""
 MOST_PIXELS = 2**15
