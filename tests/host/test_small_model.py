@@ -72,14 +72,15 @@ def test_transition_begins_and_ends_with_its_images(client):
     assert measures.psnr(video[0], truth[-1]) < 18
 
 
-def test_text_to_video_shows_the_colour_and_shape_asked_for(client):
-    right = 0
-    for seed in range(4):
-        scene = world.scene(HELD_OUT + seed, ("still", "left", "grow"))
+def test_text_to_video_shows_what_the_prompt_names_and_moves_it_that_way(client):
+    looks = ways = 0
+    for seed, motion in enumerate(("up", "left", "grow", "right")):
+        scene = world.scene(HELD_OUT + seed, (motion,))
         video, _ = made(client, "text to video", scene, seed)
         seen = measures.look_at(video[8])
-        right += seen is not None and (seen.colour, seen.shape) == (scene.look.colour, scene.look.shape)
-    assert right >= 3
+        looks += seen is not None and (seen.colour, seen.shape) == (scene.look.colour, scene.look.shape)
+        ways += measures.motion(video, scene.look.colour) == motion
+    assert looks >= 3 and ways >= 3, (looks, ways)
 
 
 def test_host_runs_the_vae_that_was_trained(client, bundle):
