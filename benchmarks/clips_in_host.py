@@ -13,6 +13,7 @@ from comfyui_seine.nodes.conditioning import SEINEImageToVideo, SEINESoftKeyfram
 from comfyui_seine.nodes.decode import SEINEVAEDecode
 from comfyui_seine.nodes.loaders import SEINECheckpointLoader
 from comfyui_seine.nodes.mask import SEINEMaskBuilder
+from comfyui_seine.nodes.motion import SEINEMotion
 from comfyui_seine.nodes.sampling import SEINEKSampler
 from safetensors.torch import load_file, save_file
 
@@ -59,7 +60,9 @@ def make(
     height, width = first.shape[1:3]
     keyframes = {"image to video": first, "transition": torch.cat((first, last)), "text to video": None}[run["task"]]
     (mask,) = SEINEMaskBuilder.execute(MODES[run["task"]], 1, "", frames, width, height).args
-    positive, negative = (stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene["caption"], ""))
+    positive, negative = (
+        stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene[run.get("prompt", "caption")], "")
+    )
     positive, negative, latent = SEINEImageToVideo.execute(
         positive, negative, vae, width, height, "stretch", 1, mask=mask, keyframes=keyframes
     ).args
@@ -69,6 +72,8 @@ def make(
         positive, negative = SEINESoftKeyframes.execute(positive, negative, run["soft"], "-1").args
     if "guided" in run:
         model = in_interval(model, *run["guided"])
+    if "dials" in run:
+        (model,) = SEINEMotion.execute(model, **run["dials"]).args
     if run.get("cache"):
         from comfy_extras.nodes_easycache import EasyCacheNode
 

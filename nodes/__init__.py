@@ -8,6 +8,7 @@ from .film_file import SEINEExtendVideoFile
 from .loaders import SEINECheckpointLoader, SEINEModelLoader
 from .mask import SEINEMaskBuilder
 from .merging import SEINEModelMerge
+from .motion import SEINEMotion
 from .prompts import SEINEPromptTravel
 from .sampling import SEINEGuidanceInterval, SEINEKSampler, SEINESamplerDDPM, SEINEScheduler
 from .saving import SEINESaveGIF
@@ -32,4 +33,5 @@ NODES = [
     SEINEExtendVideoFile,
     SEINELoadBatch,
     SEINESoftKeyframes,
+    SEINEMotion,
 ]

@@ -20,7 +20,7 @@ STOCK = ("KSampler", "SamplerCustom")
 WIRES = ("MODEL", "CLIP", "VAE", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER", "AUDIO", "VIDEO")
 LARGEST_CHEAP = {
     *("count", "tile_size", "frames_at_a_time", "fps", "strength", "start_percent", "end_percent", "denoise", "seed"),
-    *("cfg", "overlap"),
+    *("cfg", "overlap", "motion", "frame_distance", "guidance"),
 }
 """Inputs whose largest value costs no more than others do."""
 
@@ -215,6 +215,7 @@ ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = 
     "SEINEDecodeToVideo": _to_video,
     "SEINEGuidanceInterval": _fixed(model=["model", 0], start_percent=0.1, end_percent=0.7),
     "SEINESoftKeyframes": _soft,
+    "SEINEMotion": _fixed(model=["model", 0], motion=0.5),
     "SEINEPromptTravel": _travel,
     "SEINEModelMerge": _fixed(
         model1=["model", 0], model2=["model", 0], input=0.5, middle=1.0, output=0.0, temporal=0.1
