@@ -9,6 +9,7 @@ import torch
 from comfyui_seine.comfy_adapter import files
 from comfyui_seine.comfy_adapter.guidance import in_interval
 from comfyui_seine.comfy_adapter.keyframes import MASK
+from comfyui_seine.nodes.camera import SEINECamera
 from comfyui_seine.nodes.conditioning import SEINEImageToVideo, SEINESoftKeyframes
 from comfyui_seine.nodes.decode import SEINEVAEDecode
 from comfyui_seine.nodes.loaders import SEINECheckpointLoader
@@ -70,6 +71,8 @@ def make(
         positive, negative = ([[e, o | {MASK: 1 - o[MASK]}] for e, o in cond] for cond in (positive, negative))
     if "soft" in run:
         positive, negative = SEINESoftKeyframes.execute(positive, negative, run["soft"], "-1").args
+    if "camera" in run:
+        positive, negative = SEINECamera.execute(positive, negative, vae, **run["camera"]).args
     if "guided" in run:
         model = in_interval(model, *run["guided"])
     if "dials" in run:

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tools.hosting import environment, hosts
 from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
 
-SHIPPED = {"frame_distance": 0.25, "guidance": 2.0, "end_percent": 0.6}
+SHIPPED = {"frame_distance": 0.25, "guidance": 1.5, "end_percent": 0.6}
 DIALS = {
     "motion": [SHIPPED | {"motion": value} for value in (0.0, 0.25, 0.5, 0.75, 1.0)],
     "frame_distance": [
@@ -72,6 +73,24 @@ def main() -> int:
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    runs = [
+        {"dial": dial, "value": settings[dial], "prompt": prompt, "task": task, "dials": settings}
+        | {"name": f"{dial} {settings[dial]:g}, {prompt}, {task}"}
+        for dial in arguments.dials
+        for settings in DIALS[dial]
+        for prompt in arguments.prompts
+        for task in arguments.tasks
+        if not arguments.values or settings[dial] in arguments.values
+    ]
+    rows = []
+    for run, clips, scenes, truth, seconds in clips_of(runs, arguments, folder):
+        kept = {name: run[name] for name in ("dial", "value", "prompt", "task", "steps", "scenes")}
+        rows.append(kept | judge(clips, scenes, truth, run["task"]) | {"seconds": seconds})
+    return rows
+
+
+def clips_of(runs: list[dict[str, Any]], arguments: argparse.Namespace, folder: Path) -> Iterator[tuple]:
+    """Each run with its clips [scenes, frames, 3, H, W], the scenes, their own clips, and seconds per clip."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -84,34 +103,25 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
     ends = {name: torch.stack([clip[at] for clip in truth]) for name, at in (("first", 0), ("last", -1))}
     pictures = folder / "pictures.safetensors"
     save_file({name: images.permute(0, 2, 3, 1).contiguous() for name, images in ends.items()}, pictures)
-    runs = [
-        {"dial": dial, "value": settings[dial], "prompt": prompt, "task": task, "dials": settings}
-        for dial in arguments.dials
-        for settings in DIALS[dial]
-        for prompt in arguments.prompts
-        for task in arguments.tasks
-        if not arguments.values or settings[dial] in arguments.values
-    ]
     settings = DEFAULT | {"model": arguments.model.name, "cfg": SMALL_CFG, "steps": arguments.steps}
     for index, run in enumerate(runs):
         run |= settings | {"scenes": len(scenes), "target": str(folder / f"{index}.safetensors")}
-        run["name"] = f"{run['dial']} {run['value']:g}, {run['prompt']}, {run['task']}"
     prepare_base(folder / "base", {"seine": [arguments.model.resolve()]})
-    given = [{"seed": index, **_prompts(scene)} for index, scene in enumerate(scenes)]
     seconds = run_in_host(
         hosts.find(arguments.host),
         folder / "base",
         Path(__file__).with_name("clips_in_host.py"),
-        {"scenes": given, "pictures": str(pictures), "runs": runs, "frames": world.FRAMES},
+        {
+            "scenes": [{"seed": index, **_prompts(scene)} for index, scene in enumerate(scenes)],
+            "pictures": str(pictures),
+            "runs": runs,
+            "frames": world.FRAMES,
+        },
         timeout=24 * 3600,
         cpu=True,
     )
-    rows = []
     for run, took in zip(runs, seconds, strict=True):
-        clips = load_file(run["target"])["clips"].float().movedim(-1, -3)
-        kept = {name: run[name] for name in ("dial", "value", "prompt", "task", "steps", "scenes")}
-        rows.append(kept | judge(clips, scenes, truth, run["task"]) | {"seconds": took})
-    return rows
+        yield run, load_file(run["target"])["clips"].float().movedim(-1, -3), scenes, truth, took
 
 
 def judge(clips: Any, scenes: list, truth: list, task: str) -> dict[str, float | None]:

@@ -1,6 +1,7 @@
 """What a person drags: each node is a schema and one short execute."""
 
 from .batch import SEINELoadBatch
+from .camera import SEINECamera
 from .conditioning import SEINEImageToVideo, SEINESoftKeyframes
 from .decode import SEINEDecodeToVideo, SEINEMatchColors, SEINEVAEDecode
 from .film import SEINEExtendVideo, SEINEStory
@@ -34,4 +35,5 @@ NODES = [
     SEINELoadBatch,
     SEINESoftKeyframes,
     SEINEMotion,
+    SEINECamera,
 ]

@@ -46,7 +46,7 @@ class SEINEMotion(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance",
-                    default=2.0,
+                    default=1.5,
                     min=0.0,
                     max=more_motion.STRONGEST,
                     step=0.1,
@@ -74,6 +74,6 @@ class SEINEMotion(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, model, motion: float, frame_distance: float = 0.25, guidance: float = 2.0, end_percent: float = 0.6
+        cls, model, motion: float, frame_distance: float = 0.25, guidance: float = 1.5, end_percent: float = 0.6
     ) -> io.NodeOutput:
         return io.NodeOutput(more_motion.with_motion(model, motion, frame_distance, guidance, end_percent))
