@@ -70,3 +70,17 @@ def test_context_windows(client):
     found = compared(client, graph, moved=motion(guidance=2.0), none=motion(0.0))
     assert torch.equal(found["none"], found["plain"]) and not torch.equal(found["moved"], found["plain"])
     assert found["moved"].isfinite().all()
+
+
+def test_a_film(client):
+    graph = clip()
+    settings = {"seed": 1, "steps": 3, "cfg": 2.0, "sampler_name": "ddim", "scheduler": "seine"}
+    given = {"positive": ["positive", 0], "negative": ["negative", 0], "vae": ["model", 2], "images": ["keyframes", 0]}
+    for name, model in {"moved": ["motion", 0], "none": ["still", 0], "plain": ["model", 0]}.items():
+        film = {"direction": "after", "frames": 4, "window": 4, "overlap": 1, **settings, **given}
+        graph[f"{name} film"] = node("SEINEExtendVideo", model=model, **film)
+        graph[name] = node("SaveLatent", samples=[f"{name} film", 0], filename_prefix="latents/test")
+    graph |= {"motion": motion(model=["model", 0]), "still": motion(0.0, model=["model", 0])}
+    found = latents(client, graph)
+    assert torch.equal(found["none"], found["plain"]) and not torch.equal(found["moved"], found["plain"])
+    assert found["moved"].isfinite().all()
