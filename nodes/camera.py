@@ -30,7 +30,7 @@ class SEINECamera(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The same VAE."),
                 way("pan", 0.0, "To the right, to the left below 0; 1 is half a picture over the clip."),
                 way("tilt", 0.0, "Up, down below 0; 1 is half a picture over the clip."),
-                way("zoom", 0.5, "In, out below 0; 1 is 1.6 times as large at the end of the clip."),
+                way("zoom", 0.5, "In, out below 0; 1 is twice as large at the end of the clip."),
                 io.Float.Input(
                     "strength",
                     default=0.9,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FARTHEST_ZOOM = 1.6
+FARTHEST_ZOOM = 2.0
 """Ratio of scales at both ends of a zoom of 1."""
 
 
