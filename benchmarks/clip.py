@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,6 +26,8 @@ BEGINS = {"SEINEKSampler": "sampling", "SEINEVAEDecode": "decoding"}
 """The stage that starts with a node of this type; text is before, saving after."""
 TEXT_LAYERS = 12
 """Of CLIP ViT-L/14."""
+DISTILLED = {"steps": 4, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple"}
+"""How a distilled model is sampled (tools/train.py distill)."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -36,6 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="sampling steps (default: the node's)")
     parser.add_argument("--weight-dtype", default="default", help="of the loader (default: default)")
     parser.add_argument("--clips", type=int, default=3, help="clips to time, after one that loads (default 3)")
+    parser.add_argument("--distilled", action="store_true", help="then as many clips as a distilled model makes them")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
@@ -59,11 +63,12 @@ def main() -> int:
         cpu = arguments.device == "cpu" or not sees_gpu(host, host.prepare())
         with ComfyServer(host, folder / "base", {"seine": [file.resolve()]}, cpu=cpu) as server:
             device = server.client.system_stats()["devices"][0]["name"]
-            first, *timed = (
-                time_clip(server.client, graph_of(file.name, arguments, number))
-                for number in range(arguments.clips + 1)
-            )
-    report(arguments, f"{host.describe()}, {device}", first, timed)
+            sets = {"": time_clips(server.client, file.name, arguments, {})}
+            if arguments.distilled:
+                sets[f", {DISTILLED['steps']} steps without cfg"] = time_clips(
+                    server.client, file.name, arguments, DISTILLED
+                )
+    report(arguments, f"{host.describe()}, {device}", sets)
     return 0
 
 
@@ -76,11 +81,20 @@ def made_up_bundle(file: Path, host: hosts.Host) -> Path:
     return sample_bundle(file, SeineConfig(), text_layers=TEXT_LAYERS, vae_shapes=shapes)
 
 
-def graph_of(model: str, arguments: argparse.Namespace, number: int) -> workflow_graph.Graph:
+def time_clips(
+    client: Client, model: str, arguments: argparse.Namespace, sampled: dict[str, Any]
+) -> list[dict[str, float]]:
+    """The seconds of a first clip and those of as many more as wanted."""
+    numbers = range(1000 * bool(sampled), 1000 * bool(sampled) + arguments.clips + 1)
+    return [time_clip(client, graph_of(model, arguments, number, sampled)) for number in numbers]
+
+
+def graph_of(model: str, arguments: argparse.Namespace, number: int, sampled: dict[str, Any]) -> workflow_graph.Graph:
     """The workflow, with words and seed of its own for each clip, so that nothing of it is left from the one before."""
     changes = {name: getattr(arguments, name) for name in ("width", "height", "frames", "weight_dtype")}
     if arguments.steps:
         changes["steps"] = arguments.steps
+    changes |= sampled
     graph = workflow_graph.with_prompt(workflow_graph.load("text_to_video"), f"clip number {number} of a lake")
     return workflow_graph.with_inputs(graph, model_name=model, base_name="bundled", seed=number, **changes)
 
@@ -100,18 +114,23 @@ def time_clip(client: Client, graph: workflow_graph.Graph) -> dict[str, float]:
     return seconds | {"in all": ends[-1] - began}
 
 
-def report(arguments: argparse.Namespace, where: str, first: dict[str, float], timed: list[dict[str, float]]) -> None:
+def report(arguments: argparse.Namespace, where: str, sets: dict[str, list[dict[str, float]]]) -> None:
     size = f"{arguments.frames} frames of {arguments.width}x{arguments.height}"
     steps = f"{arguments.steps} steps" if arguments.steps else "the node's own steps"
     weights = arguments.checkpoint.name if arguments.checkpoint else "made-up weights of full size"
     print(f"\n{size}, {steps}, {weights}: seconds from the prompt to the saved video\n{where}\n")
     columns = (*STAGES, "in all")
     print(f"| | {' | '.join(columns)} |", "| --- " * (len(columns) + 1) + "|", sep="\n")
-    median = {name: statistics.median(clip[name] for clip in timed) for name in columns}
-    for name, clip in (("first, with loading", first), (f"median of {len(timed)}", median)):
+    rows = {"first, with loading": sets[""][0]}
+    for words, (_, *timed) in sets.items():
+        rows[f"median of {len(timed)}{words}"] = {
+            name: statistics.median(clip[name] for clip in timed) for name in columns
+        }
+    for name, clip in rows.items():
         print(f"| {name} | {' | '.join(f'{clip[column]:.2f}' for column in columns)} |")
     if arguments.json:
-        numbers = {"where": where, "first": first, "clips": timed}
+        first, *timed = sets.pop("")
+        numbers = {"where": where, "first": first, "clips": timed, "distilled": [clips[1:] for clips in sets.values()]}
         arguments.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
 
 

@@ -205,7 +205,11 @@ PARTS: dict[str, Callable[[argparse.Namespace, hosts.Host, Path, float], Any]] =
     "steps in ComfyUI": steps,
     "step": command("unet.py", _SMALL_UNET, "--device cuda --dtype fp16 bf16 --sizes 512x320 512x512 --frames 16 32"),
     "step, fp32": command("unet.py", _SMALL_UNET, "--device cuda --dtype fp32 --sizes 512x320 --frames 16"),
-    "clip": command("clip.py", f"--checkpoint {SMALL} --width 64 --height 64 --frames 4 --steps 2 --clips 1", ""),
+    "clip": command(
+        "clip.py",
+        f"--checkpoint {SMALL} --width 64 --height 64 --frames 4 --steps 2 --clips 1 --distilled",
+        "--distilled",
+    ),
     "small model": command(
         "small_model.py",
         "--only quality --scenes 1 --steps 2",

@@ -68,11 +68,12 @@ def _unet(found: dict[str, Any]) -> list[str]:
 
 
 def _clip(found: dict[str, Any]) -> list[str]:
-    clips = found["numbers"]["clips"]
-    stages = list(clips[0])
-    medians = [f"{statistics.median(clip[stage] for clip in clips):.2f} s" for stage in stages]
-    first = [f"{found['numbers']['first'][stage]:.2f} s" for stage in stages]
-    rows = [["first, with loading", *first], [f"median of {len(clips)}", *medians]]
+    numbers = found["numbers"]
+    stages = list(numbers["first"])
+    rows = [["first, with loading", *(f"{numbers['first'][stage]:.2f} s" for stage in stages)]]
+    for name, clips in (("", numbers["clips"]), *((", as distilled", clips) for clips in numbers["distilled"])):
+        medians = [f"{statistics.median(clip[stage] for clip in clips):.2f} s" for stage in stages]
+        rows.append([f"median of {len(clips)}{name}", *medians])
     return [f"    {found['command']}", "", *_table(["", *stages], rows), *_cut_short(found)]
 
 

@@ -26,7 +26,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from seine_model import SeineConfig, SeineUNet3D, fused
+from seine_model import attention as attention_of_tokens
 from seine_model.checkpoint import check_state_dict
+from seine_model.device_choices import in_order
 from seine_model.temporal import rotary_frequencies
 
 IMPLEMENTATIONS = ("official", "ours", "ours compiled", "ours without its kernels", "ours in windows")
@@ -83,6 +85,7 @@ def measure(
         torch.backends.cudnn.benchmark = autotune
         if implementation == "ours without its kernels":
             fused.is_working = lambda device, dtype: False
+            attention_of_tokens.takes_cudnn = lambda *given: False
         if implementation == "ours compiled":
             fused.prepare(next(model.parameters()).device, DTYPES[dtype])
             model = torch.compile(model)
@@ -114,6 +117,8 @@ def build_ours(config: SeineConfig, dtype: str, device: str) -> nn.Module:
     model = SeineUNet3D(config, dtype=DTYPES[dtype], device=device)
     tables = {key: rotary_frequencies() for key in model.state_dict() if key.endswith("rotary_emb.freqs")}
     model.load_state_dict(tables, strict=False)
+    for parameter in model.parameters():  # as `load_unet` does
+        parameter.data = in_order(parameter.data)
     return model.eval().requires_grad_(False)
 
 

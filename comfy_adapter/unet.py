@@ -11,6 +11,7 @@ from comfy.ldm.modules.attention import attention_pytorch, attention_sage, atten
 from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from torch import Tensor, nn
 
+from ..seine_model.attention import scaled_dot_product_attention, takes_cudnn
 from ..seine_model.config import SeineConfig
 from ..seine_model.unet import SeineUNet3D
 from .control import WINDOW_OF_PACKS
@@ -22,6 +23,9 @@ from .operations import lending
 
 _NONE_CHOSEN = optimized_attention is attention_sub_quad and not comfy.cli_args.args.use_quad_cross_attention
 """The host then has its slowest, which saves memory on GPUs it does not know."""
+
+_OVERRIDE = "optimized_attention_override"
+"""Where `transformer_options` have another attention, which the host's functions call."""
 
 _WIDEST_FOR_SAGE = 128
 """Values of a head. The host would ask SageAttention all the same, log its refusal as an error, and then use PyTorch's:
@@ -36,12 +40,16 @@ TOO_LARGE = (
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict | None = None) -> Tensor:
     """The attention the user of this host chose (xformers, SageAttention, flash, PyTorch's, sub-quadratic …).
 
-    PyTorch's on the CPU where none was chosen: three times as fast there as what the host falls back to.
+    PyTorch's on the CPU where none was chosen: three times as fast there as what the host falls back to. Where it is
+    PyTorch's on a card, which of its kernels is a choice of ours.
     """
+    options = transformer_options or {}
     attention = attention_pytorch if _NONE_CHOSEN and q.device.type == "cpu" else optimized_attention
     if attention is attention_sage and q.shape[-1] // heads > _WIDEST_FOR_SAGE:
         attention = attention_pytorch
-    return attention(q, k, v, heads, transformer_options=transformer_options or {})
+    if attention is attention_pytorch and takes_cudnn(q, k, heads) and _OVERRIDE not in options:
+        return scaled_dot_product_attention(q, k, v, heads)
+    return attention(q, k, v, heads, transformer_options=options)
 
 
 class HostUNet(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .config import KEYFRAME_CHANNELS, TEXT_ONLY_CHANNELS, SeineConfig
+from .device_choices import in_order
 from .facts import CONFIG_KEY, GRAY_LATENT_KEY, LATENT_RGB_KEY, config_of
 from .families import refuse_other_models
 from .file_kinds import SAFETENSORS_SUFFIXES, CheckpointError
@@ -191,5 +192,5 @@ def load_unet(
     unet = SeineUNet3D(config, dtype=dtype, device="meta")
     weights = {key: dequantised(value, scales.get(key)) for key, value in weights.items()}
     weights = {key: value.to(device=device, dtype=stored_dtype(key, value, dtype)) for key, value in weights.items()}
-    unet.load_state_dict(weights, assign=True)
+    unet.load_state_dict({key: in_order(value) for key, value in weights.items()}, assign=True)
     return unet.eval().requires_grad_(False)

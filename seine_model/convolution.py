@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import fused
-from .device_choices import are_few_pixels, convolves_as_product, is_small_map
+from .device_choices import are_few_pixels, convolves_as_product, doubles_within, is_small_map
 from .lending import lender
+from .products import PLAIN, is_plain
 
 
 @lru_cache(maxsize=8)
@@ -27,6 +28,8 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             if weight.shape[2:] == (1, 1) and convolves_as_product(x):
                 return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+            if fused.are_ready(x) and type(weight) in PLAIN and weight.dtype == x.dtype and weight.is_contiguous():
+                weight = fused.channels_last(weight)
             if not is_small_map(x):
                 return super()._conv_forward(x, weight, bias)
             if are_few_pixels(x) and weight.is_contiguous():
@@ -53,6 +56,18 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
             fused.add_up_(out.permute(0, 2, 3, 1), residual.permute(0, 2, 3, 1), bias)
             give_back(self, weight, bias, lent)
             return out
+
+        def doubled(self, x: Tensor) -> Tensor:
+            """The convolution, 3x3, of x doubled by repeating every pixel."""
+            if not (fused.are_ready(x) and doubles_within(x) and is_plain(self, x)):
+                return self(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+            weight, bias, lent = lend(self, x)
+            # Of nine products five would be of a pixel that another one is of as well.
+            x = x.contiguous(memory_format=torch.channels_last)
+            quarters = F.conv2d(x, fused.quarters(weight), padding=1).permute(0, 2, 3, 1).contiguous()
+            out = fused.interleave(quarters, bias)
+            give_back(self, weight, bias, lent)
+            return out.permute(0, 3, 1, 2)
 
     return Convolution
 

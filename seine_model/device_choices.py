@@ -15,8 +15,21 @@ INNER_VALUES_ON_CPU = 6 * 2**20
 """The same on the CPU, where what fits its caches is a fifth faster, and where smaller pieces are slower again."""
 LARGE_MAP = 2**22
 """Values of a map: below, 8 MB in half precision, CUDA copies it sooner than it launches five more kernels."""
+MANY_PIXELS = 2**11
+"""Of all maps together, before they are doubled."""
+LARGE_INPUT = 2**24
+"""Values of a product's input: from 32 MB in half precision on, a card's cache does not hold it for the next one."""
+MOST_COLUMNS = 640
+"""Of a feed-forward's input, up to which its product is our own: of more, the gate is a smaller part. Not timed."""
 MOST_FRAMES_AT_ONCE = 128
 """That our kernel attends over, which has all of them in registers."""
+HALVES = (torch.float16, torch.bfloat16)
+CUDNN = 91000
+"""The version from which its attention was tried."""
+MANY_KEYS = 1024
+"""From which cuDNN's attention is asked for, where most of the work is. Not timed."""
+MOST_DIM = 128
+"""Values of a head, up to which it is."""
 MOST_PIXELS = 2**15
 """Attended to over frames at once. CUDA's grids end at 65535, which a second pass at 1536x1536 would exceed."""
 
@@ -34,6 +47,18 @@ def are_few_pixels(x: Tensor) -> bool:
 def convolves_as_product(x: Tensor) -> bool:
     """Whether a convolution of single pixels is a product of a channels-last map, whose kernels add the bias too."""
     return x.device.type == "cuda" and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def doubles_within(x: Tensor) -> bool:
+    """Whether a convolution of a doubled map is computed of the map itself: where its weights are the smaller part."""
+    return x.shape[0] * x.shape[-2] * x.shape[-1] >= MANY_PIXELS
+
+
+def in_order(weight: Tensor) -> Tensor:
+    """A weight as its device reads it: on cards kernels of convolutions channels-last, else copied in every step."""
+    if weight.ndim == 4 and weight.device.type == "cuda":
+        return weight.contiguous(memory_format=torch.channels_last)
+    return weight
 
 
 def normalises_as_it_lies(x: Tensor) -> bool:
@@ -54,9 +79,34 @@ def feed_forward_pieces(values: int, device_type: str) -> int:
     return -(-values // (INNER_VALUES_ON_CPU if device_type == "cpu" else INNER_VALUES))
 
 
+def multiplies_at_once(x: Tensor) -> bool:
+    """Whether products of one input are computed as one, for which their weights are copied together each time."""
+    return x.numel() >= LARGE_INPUT
+
+
+def multiplies_with_gates(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether there is a product of our own with the gate behind it. Its tiles are chosen for Hopper."""
+    return is_hopper(device) and dtype in HALVES
+
+
 def has_kernels(device: torch.device) -> bool:
     """Whether to try kernels of our own: on NVIDIA's cards. Triton compiles for AMD's too, which were never at hand."""
     return device.type == "cuda" and torch.cuda.is_available() and torch.version.hip is None
+
+
+def is_hopper(device: torch.device) -> bool:
+    """Whether it is an H100, an H200 or one of their kind."""
+    return has_kernels(device) and torch.cuda.get_device_capability(device) == (9, 0)
+
+
+def may_attend_by_cudnn(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether to try cuDNN's attention: on Hopper, where PyTorch's flash attention is that of the cards before it."""
+    return is_hopper(device) and dtype in HALVES and (torch.backends.cudnn.version() or 0) >= CUDNN
+
+
+def attends_by_cudnn(rows: int, keys: int, dim: int) -> bool:
+    """Whether cuDNN's attention is taken for so many, where it is there."""
+    return keys >= MANY_KEYS and dim <= MOST_DIM and dim % 8 == 0 and rows < 2**16
 
 
 def attends_in_float32(x: Tensor) -> bool:

@@ -24,6 +24,7 @@ TOLERANCE = 2e-2
 """How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
 
 _working: dict[tuple[str, int | None, torch.dtype], bool] = {}
+_multiplying: dict[tuple[str, int | None, torch.dtype], bool] = {}
 
 
 def are_ready(x: Tensor) -> bool:
@@ -36,6 +37,12 @@ def is_working(device: torch.device, dtype: torch.dtype) -> bool:
     return _working.get((device.type, device.index, dtype), False)
 
 
+def multiplies_with_gates(x: Tensor) -> bool:
+    """Whether `gated_product` is there for this input, and pays."""
+    there = _multiplying.get((x.device.type, x.device.index, x.dtype), False)
+    return there and x.shape[-1] <= device_choices.MOST_COLUMNS
+
+
 def prepare(device: torch.device, dtype: torch.dtype) -> None:
     """Find out, once, whether the kernels can be compiled for this device and are right there."""
     key = (device.type, device.index, dtype)
@@ -44,6 +51,7 @@ def prepare(device: torch.device, dtype: torch.dtype) -> None:
         if device_choices.has_kernels(device):
             try:
                 _working[key] = _are_right(device, dtype)
+                _multiplying[key] = device_choices.multiplies_with_gates(device, dtype)
             except Exception as problem:  # whatever a compiler, its driver or the card may say
                 logging.warning(
                     "SEINE: no kernels of its own on %s in %s, PyTorch's are used: %s", device, dtype, problem
@@ -74,7 +82,7 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
         return torch.randn(shape, device=device, generator=generator).to(dtype)
 
     frames, width = 5, 40
-    q, k, v = numbers(3, 1, frames, 2, 2, width)
+    q, k, v = numbers(1, frames, 2, 3, 2, width).unbind(3)
     bias, angles = numbers(2, frames, frames), numbers(frames, ROTARY_DIM // 2).float()
     cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
     positions = FramePositions(cos.float(), sin.float(), torch.empty(0))
@@ -95,17 +103,29 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
     yield "layer norm", norm, F.layer_norm(summed.float(), (width,), weight.float(), shift.float(), 1e-5)
     value, gates = x.float().chunk(2, -1)
     yield "gate", gate(x), value * F.gelu(gates)
-    expected = x.float() + other.float() + shift.float()
-    add_up_(x, other, shift)
+    if device_choices.multiplies_with_gates(device, dtype):
+        wide, layer, shift = numbers(48, 320), numbers(320, 320), numbers(320)  # as SEINE has it: compiled once
+        value, gates = F.linear(wide.float(), layer.float(), shift.float()).chunk(2, -1)
+        yield "product with gates", gated_product(wide, layer, shift), value * F.gelu(gates)
+    expected = x.float() + other.float() + weight.float()
+    add_up_(x, other, weight)
     yield "sum and bias", x, expected
+
+    kernels = numbers(3, 5, 3, 3)
+    yield "order of weights", channels_last(kernels), kernels
+    small, shift = numbers(2, 5, 2, 3), numbers(3)
+    parts = F.conv2d(small.float(), quarters(kernels).float(), padding=1).permute(0, 2, 3, 1).contiguous()
+    expected = F.conv2d(F.interpolate(small.float(), scale_factor=2.0), kernels.float(), shift.float(), padding=1)
+    yield "doubled map", interleave(parts.to(dtype), shift).permute(0, 3, 1, 2), expected
 
 
 def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
     """A function of the kernels' modules, on the card that x is on: Triton takes the current one."""
-    from . import triton_kernels, triton_norms
+    from . import triton_convolutions, triton_kernels, triton_norms, triton_products
 
+    modules = triton_convolutions, triton_kernels, triton_norms, triton_products
     with torch.cuda.device_of(x):
-        return getattr(triton_norms if kernel.startswith("normalise") else triton_kernels, kernel)(x, *others)
+        return next(getattr(module, kernel) for module in modules if hasattr(module, kernel))(x, *others)
 
 
 @torch.library.custom_op(
@@ -114,16 +134,17 @@ def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
     schema="(Tensor q, Tensor k, Tensor v, Tensor bias, Tensor cos, Tensor sin) -> Tensor",
 )
 def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotates q and k and attends with a bias: ``[videos, frames, pixels, heads, dim]`` each, dense; the same shape.
+    """Rotates q and k and attends with a bias: ``[videos, frames, pixels, heads, dim]`` each; the same shape, dense.
 
-    bias ``[heads, frames, frames]``; cos and sin ``[frames, 16]``.
+    Pixels of q, k and v may lie apart, as in parts of one product; bias ``[heads, frames, frames]``; cos and sin
+    ``[frames, 16]``.
     """
     return _launch("attend_over_frames", q, k, v, bias, cos, sin)
 
 
 @attend_over_frames.register_fake
 def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    return torch.empty_like(q)
+    return q.new_empty(q.shape)
 
 
 @torch.library.custom_op(
@@ -158,6 +179,19 @@ def _(x: Tensor) -> Tensor:
 
 
 @torch.library.custom_op(
+    f"{NAMESPACE}::gated_product", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor bias) -> Tensor"
+)
+def gated_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`gate` of ``x @ weight.T + bias``, dense: ``[..., width]`` to ``[..., inner]``; weight ``[2*inner, width]``."""
+    return _launch("gated_product", x, weight, bias)
+
+
+@gated_product.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return x.new_empty(*x.shape[:-1], len(weight) // 2)
+
+
+@torch.library.custom_op(
     f"{NAMESPACE}::layer_norm", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor"
 )
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
@@ -183,6 +217,48 @@ def add_and_layer_norm(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, e
 @add_and_layer_norm.register_fake
 def _(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     return torch.empty_like(x), torch.empty_like(x)
+
+
+@torch.library.custom_op(f"{NAMESPACE}::channels_last", mutates_args=(), schema="(Tensor weight) -> Tensor")
+def channels_last(weight: Tensor) -> Tensor:
+    """A dense kernel of convolutions ``[out, in, height, width]`` in the order in which they read it."""
+    return _launch("reorder", weight)
+
+
+@channels_last.register_fake
+def _(weight: Tensor) -> Tensor:
+    return torch.empty_like(weight, memory_format=torch.channels_last)
+
+
+@torch.library.custom_op(f"{NAMESPACE}::quarters", mutates_args=(), schema="(Tensor weight) -> Tensor")
+def quarters(weight: Tensor) -> Tensor:
+    """What a 3x3 convolution of a doubled map is of the map itself: four 2x2 ones, one after the other.
+
+    For the pixels of even line and column, of even line and odd column, of odd and even, of odd and odd. From
+    ``[out, in, 3, 3]``, however it lies, to ``[4*out, in, 2, 2]``, channels-last.
+    """
+    return _launch("quarters", weight)
+
+
+@quarters.register_fake
+def _(weight: Tensor) -> Tensor:
+    quarter = weight[:, :, :2, :2]
+    return torch.cat([quarter] * 4).contiguous(memory_format=torch.channels_last)
+
+
+@torch.library.custom_op(f"{NAMESPACE}::interleave", mutates_args=(), schema="(Tensor quarters, Tensor bias) -> Tensor")
+def interleave(quarters: Tensor, bias: Tensor) -> Tensor:
+    """Dense ``[rows, h + 1, w + 1, 4*channels]``, convolved with `quarters` and one pixel of padding, and a bias.
+
+    To ``[rows, 2*h, 2*w, channels]``.
+    """
+    return _launch("interleave", quarters, bias)
+
+
+@interleave.register_fake
+def _(quarters: Tensor, bias: Tensor) -> Tensor:
+    rows, height, width, channels = quarters.shape
+    return quarters.new_empty(rows, 2 * height - 2, 2 * width - 2, channels // 4)
 
 
 @torch.library.custom_op(

@@ -16,16 +16,12 @@ from torch import Tensor, nn
 from .config import SeineConfig
 from .convolution import convolution
 from .device_choices import feed_forward_pieces
-from .fused import are_ready, gate
+from .fused import are_ready
 from .hooks import AttentionFunction, Hooks
+from .lending import lender
 from .normalisation import group_norm, layer_norm, silu_
+from .products import gated, together
 from .temporal import FramePositions, RotaryEmbedding, TemporalAttention
-
-
-def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """The default attention: ``[batch, tokens, heads*dim]`` each."""
-    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def timestep_embedding(timestep: Tensor, width: int) -> Tensor:
@@ -89,6 +85,8 @@ class Upsample(nn.Module):
         self.conv = convolution(operations)(width, width, 3, padding=1, dtype=dtype, device=device)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        if tuple(size) == tuple(2 * side for side in x.shape[-2:]):
+            return self.conv.doubled(x)
         # Doubling and cropping: nearest interpolation straight to an odd size would choose other pixels.
         doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.conv(doubled[:, :, : size[0], : size[1]])
@@ -115,8 +113,12 @@ class Attention(nn.Module):
         self.to_k = operations.Linear(context_width, width, bias=False, **kwargs)
         self.to_v = operations.Linear(context_width, width, bias=False, **kwargs)
         self.to_out = nn.ModuleList([operations.Linear(width, width, **kwargs)])
+        self._lender = lender(operations)
 
     def forward(self, x: Tensor, context: Tensor | None = None, value: Tensor | None = None, **options: Any) -> Tensor:
+        if context is None and value is None:
+            products = together((self.to_q, self.to_k, self.to_v), x, self._lender)
+            return self.output(self.attention(*products, self.heads, **options))
         context = x if context is None else context
         value = context if value is None else value
         return self.output(self.attention(self.to_q(x), self.to_k(context), self.to_v(value), self.heads, **options))
@@ -129,12 +131,12 @@ class GEGLU(nn.Module):
     def __init__(self, width: int, inner: int, dtype: Any, device: Any, operations: Any) -> None:
         super().__init__()
         self.proj = operations.Linear(width, inner * 2, dtype=dtype, device=device)
+        self._lender = lender(operations)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.proj(x)
         if are_ready(x):
-            return gate(x)
-        value, gates = x.chunk(2, dim=-1)
+            return gated(self.proj, x, self._lender)
+        value, gates = self.proj(x).chunk(2, dim=-1)
         gates = F.gelu(gates)
         return gates * value if torch.is_grad_enabled() else gates.mul_(value)
 
@@ -152,10 +154,19 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.net[2](self.net[0](x))
+
+    def onto(self, x: Tensor, residual: Tensor) -> Tensor:
+        """The feed-forward of x plus `residual`, in its place where no gradient is wanted."""
         # Between the layers there are 8 times as many values as x has; all at once would be much memory.
-        pieces = x.chunk(feed_forward_pieces(8 * x.numel(), x.device.type))
-        parts = [self.net[2](self.net[0](piece)) for piece in pieces]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        count = feed_forward_pieces(8 * x.numel(), x.device.type)
+        pieces = zip(x.chunk(count), residual.chunk(count), strict=True)
+        if torch.is_grad_enabled():
+            sums = [total + self(piece) for piece, total in pieces]
+            return torch.cat(sums) if len(sums) > 1 else sums[0]
+        for piece, total in pieces:
+            total += self(piece)
+        return residual
 
 
 class TransformerBlock(nn.Module):
@@ -199,7 +210,7 @@ class TransformerBlock(nn.Module):
         x, n = self.norm_temp.after_adding(x, n)
         n = hooks.temporal_attention(self.attn_temp, n.unflatten(0, (-1, frames)).transpose(1, 2), positions)
         x, n = self.norm3.after_adding(x, n.transpose(1, 2).reshape(x.shape))
-        return x + self.ff(n)
+        return self.ff.onto(n, x)
 
 
 class SpatioTemporalTransformer(nn.Module):

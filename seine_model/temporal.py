@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from . import device_choices, fused
 from .config import ROTARY_DIM
+from .lending import lender
+from .products import together
 
 NUM_BUCKETS = 32
 MAX_DISTANCE = 32
@@ -118,6 +120,7 @@ class TemporalAttention(nn.Module):
         self.to_out = nn.ModuleList([operations.Linear(width, width, **kwargs)])
         self.time_rel_pos_bias = RelativePositionBias(heads, dtype, device, operations)
         self.rotary_emb = rotary_emb
+        self._lender = lender(operations)
 
     def forward(self, x: Tensor, positions: FramePositions) -> Tensor:
         """``[videos, pixels, frames, width]`` to the same shape (before the residual)."""
@@ -138,7 +141,8 @@ class TemporalAttention(nn.Module):
     def _in_one(self, x: Tensor, positions: FramePositions) -> Tensor:
         """The same of ``[videos, frames, pixels, width]``, as maps lie, by one kernel between the projections."""
         rows = x.flatten(0, 1)
-        q, k, v = (self._heads(to(rows)).view(*x.shape[:3], self.heads, -1) for to in (self.to_q, self.to_k, self.to_v))
+        products = together((self.to_q, self.to_k, self.to_v), rows, self._lender)
+        q, k, v = (self._heads(product.unflatten(0, x.shape[:2])) for product in products)
         bias = self.time_rel_pos_bias(positions.buckets, q.dtype)[0]
         out = fused.attend_over_frames(q, k, v, bias, positions.cos, positions.sin)
         return self.to_out[0](out.view(rows.shape)).view(x.shape)

@@ -18,12 +18,15 @@ ROWS, COLUMNS = 4, 256
 
 
 def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotates q and k, attends with a bias: ``[videos, frames, pixels, heads, dim]`` each, dense; to the same shape.
+    """Rotates q and k, attends with a bias: ``[videos, frames, pixels, heads, dim]`` each; to the same shape, dense.
 
-    bias ``[heads, frames, frames]``; cos, sin ``[frames, 16]``.
+    Pixels of q, k and v may lie apart, as far in each; bias ``[heads, frames, frames]``; cos, sin ``[frames, 16]``.
     """
     videos, frames, pixels, heads, dim = q.shape
-    out = torch.empty_like(q)
+    apart = next(
+        (q.stride(i) for i in (2, 1, 0) if q.shape[i] > 1), 0
+    )  # PyTorch's stride of a single one means nothing
+    out = q.new_empty(q.shape)
     block_frames, block_dim = max(16, triton.next_power_of_2(frames)), max(16, triton.next_power_of_2(dim))
     _attend[(videos * pixels * heads,)](
         q,
@@ -35,8 +38,7 @@ def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tenso
         out,
         pixels,
         frames,
-        heads * dim,
-        pixels * heads * dim,
+        apart,
         dim**-0.5,
         HEADS=heads,
         DIM=dim,
@@ -60,8 +62,7 @@ def _attend(
     out_to,
     pixels,
     frames,
-    width,
-    frame_width,
+    apart,
     scale,
     HEADS: tl.constexpr,
     DIM: tl.constexpr,
@@ -74,7 +75,7 @@ def _attend(
     number = tl.program_id(0)
     head = number % HEADS
     place = (number // HEADS).to(tl.int64)
-    start = (place // pixels) * frames * frame_width + (place % pixels) * width + head * DIM
+    first = (place // pixels) * frames * pixels + place % pixels
     f = tl.arange(0, BLOCK_FRAMES)
     d = tl.arange(0, BLOCK_DIM)
     there = (f[:, None] < frames) & (d[None, :] < DIM)
@@ -82,7 +83,8 @@ def _attend(
     angles = f[:, None] * (TURNED // 2) + d[None, :] // 2
     cos = tl.load(cos_from + angles, turned, other=1.0).to(tl.float32)
     sin = tl.load(sin_from + angles, turned, other=0.0).to(tl.float32)
-    at = start + f[:, None].to(tl.int64) * frame_width + d[None, :]
+    pixel = first + f[:, None].to(tl.int64) * pixels
+    at = pixel * apart + head * DIM + d[None, :]
     q = tl.load(q_from + at, there, other=0.0)
     k = tl.load(k_from + at, there, other=0.0)
     v = tl.load(v_from + at, there, other=0.0)
@@ -98,7 +100,7 @@ def _attend(
     weights = tl.exp(scores - tl.max(scores, 1)[:, None])
     weights = weights / tl.sum(weights, 1)[:, None]
     out = tl.dot(weights.to(kind), v, input_precision=PRECISION)
-    tl.store(out_to + at, out.to(kind), there)
+    tl.store(out_to + (pixel * HEADS + head) * DIM + d[None, :], out.to(kind), there)
 
 
 def gate(x: Tensor) -> Tensor:

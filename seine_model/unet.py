@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import attention as of_tokens
 from . import fused
+from .attention import scaled_dot_product_attention
 from .config import SeineConfig
 from .hooks import NO_HOOKS, AttentionFunction, Hooks
 from .layers import (
@@ -21,7 +23,6 @@ from .layers import (
     SpatioTemporalTransformer,
     TimeEmbedding,
     Upsample,
-    scaled_dot_product_attention,
     timestep_embedding,
 )
 from .normalisation import group_norm
@@ -125,6 +126,7 @@ class SeineUNet3D(nn.Module):
         """The same with frames in the batch: x ``[videos*frames, 9, h, w]`` to ``[videos*frames, 4, h, w]``."""
         if not torch.compiler.is_compiling():
             fused.prepare(x.device, x.dtype)
+            of_tokens.prepare(x.device, x.dtype)
         rotary = self.mid_block.attentions[0].transformer_blocks[0].attn_temp.rotary_emb
         positions = rotary.positions(frames, x.device, x.dtype, hooks.frame_distance)
         time = self.time_embedding(timestep_embedding(timestep, self.config.block_out_channels[0]).to(x.dtype))

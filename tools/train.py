@@ -1,9 +1,13 @@
-"""Training: `python tools/train.py small` makes a small SEINE from nothing, `python tools/train.py finetune` teaches a
-SEINE checkpoint your clips. Both can be stopped at any time: the same command goes on where it was.
+"""Training: `small` makes a small SEINE from nothing, `finetune` teaches a SEINE checkpoint your clips, `distill` has
+it make clips in a few steps without guidance, and `distill-small` the small one. All can be stopped at any time: the
+same command goes on where it was.
 
     python tools/train.py small
     python tools/train.py finetune --checkpoint seine.pt --base sd-v1-4.safetensors --clips my_clips \\
         --output tuned.safetensors
+    python tools/train.py distill --checkpoint seine.pt --base sd-v1-4.safetensors --clips my_clips \\
+        --output seine-4-steps.safetensors
+    python tools/train.py distill-small
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from tools.hosting.model_files import SMALL_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SMALL = REPOSITORY / "models" / SMALL_MODEL
+FEW_STEPS = 4
+LEAST = {"frames": 1, "every": 1, "steps": 1, "videos": 1, "few_steps": 1, "teacher_steps": 1, "rank": 0}
+"""Of options that are counts."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,44 +38,66 @@ def parse_arguments() -> argparse.Namespace:
     small.add_argument("--folder", type=Path, help="where states, strips and curves go (default: the cache folder)")
 
     tune = commands.add_parser("finetune", help="train a SEINE checkpoint further on a folder of captioned clips")
-    tune.add_argument("--checkpoint", type=Path, required=True, help="SEINE file, .safetensors or .pt")
-    tune.add_argument("--base", type=Path, help="SD 1.4 file or diffusers folder, unless the checkpoint is a bundle")
-    tune.add_argument("--clips", type=Path, required=True, help="folder of videos, each with a caption in a .txt")
-    tune.add_argument("--output", type=Path, required=True, help="UNet to write, .safetensors")
-    tune.add_argument("--folder", type=Path, help="where states and curves go (default: beside the output)")
-    tune.add_argument("--frames", type=int, default=16, help="frames per clip (default 16)")
-    tune.add_argument("--every", type=int, default=1, help="take every n-th frame of the videos (default 1)")
-    tune.add_argument("--width", type=int, default=320, help="width in pixels, a multiple of 8 (default 320)")
-    tune.add_argument("--height", type=int, default=192, help="height in pixels, a multiple of 8 (default 192)")
-    tune.add_argument("--steps", type=int, default=1000, help="training steps in all (default 1000)")
-    tune.add_argument("--videos", type=int, default=1, help="clips per step (default 1)")
-    tune.add_argument("--learning-rate", type=float, default=1e-5, help="at its highest (default 1e-5)")
-    tune.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
-    tune.add_argument("--full-precision", action="store_true", help="compute in float32 instead of bfloat16")
-    tune.add_argument("--seed", type=int, default=0)
+    _add_clips(tune, output="UNet to write, .safetensors", learning_rate=1e-5)
 
-    for command in (small, tune):
+    distill = commands.add_parser("distill", help="have a SEINE checkpoint make clips in a few steps without guidance")
+    _add_clips(distill, output="LoRA to write, .safetensors; with --rank 0 a UNet", learning_rate=1e-4)
+    distill.add_argument("--rank", type=int, default=64, help="of the LoRA (default 64); 0 trains all weights")
+    distill.add_argument("--cfg", type=float, default=8.0, help="guidance that becomes part of it (default 8)")
+    distill.add_argument("--few-steps", type=int, default=FEW_STEPS, help="steps it is to be sampled in (default 4)")
+    distill.add_argument("--teacher-steps", type=int, default=6, help="guided ones that each stands for (default 6)")
+
+    few = commands.add_parser("distill-small", help="have the small SEINE make clips in a few steps without guidance")
+    few.add_argument("--bundle", type=Path, default=SMALL, help="small model (default: models/seine-small.safetensors)")
+    few.add_argument("--output", type=Path, help="LoRA (default: models/seine-small-4-steps.safetensors)")
+    few.add_argument("--folder", type=Path, help="where states, clips and curves go (default: the cache folder)")
+    few.add_argument("--few-steps", type=int, default=FEW_STEPS, help="steps it is to be sampled in (default 4)")
+    few.add_argument("--steps", type=int, help="training steps in all (default: the recipe's)")
+    few.add_argument(
+        "--compare", type=int, default=0, metavar="SCENES", help="then measure it on so many held-out scenes"
+    )
+
+    for command in (small, tune, distill, few):
         command.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps …")
         command.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to use")
     arguments = parser.parse_args()
-    if arguments.command == "finetune":
-        _check(parser, arguments)
+    _check(parser, arguments)
     return arguments
 
 
+def _add_clips(command: argparse.ArgumentParser, output: str, learning_rate: float) -> None:
+    command.add_argument("--checkpoint", type=Path, required=True, help="SEINE file, .safetensors or .pt")
+    command.add_argument("--base", type=Path, help="SD 1.4 file or diffusers folder, unless the checkpoint is a bundle")
+    command.add_argument("--clips", type=Path, required=True, help="folder of videos, each with a caption in a .txt")
+    command.add_argument("--output", type=Path, required=True, help=output)
+    command.add_argument("--folder", type=Path, help="where states and curves go (default: beside the output)")
+    command.add_argument("--frames", type=int, default=16, help="frames per clip (default 16)")
+    command.add_argument("--every", type=int, default=1, help="take every n-th frame of the videos (default 1)")
+    command.add_argument("--width", type=int, default=320, help="width in pixels, a multiple of 8 (default 320)")
+    command.add_argument("--height", type=int, default=192, help="height in pixels, a multiple of 8 (default 192)")
+    command.add_argument("--steps", type=int, default=1000, help="training steps in all (default 1000)")
+    command.add_argument("--videos", type=int, default=1, help="clips per step (default 1)")
+    command.add_argument(
+        "--learning-rate", type=float, default=learning_rate, help=f"at its highest (default {learning_rate:g})"
+    )
+    command.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
+    command.add_argument("--full-precision", action="store_true", help="compute in float32 instead of bfloat16")
+    command.add_argument("--seed", type=int, default=0)
+
+
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    for name in ("checkpoint", "base", "clips"):
-        path = getattr(arguments, name)
-        if path is not None and not path.exists():
-            parser.error(f"--{name}: there is no {path}")
-    for name in ("width", "height"):
-        if getattr(arguments, name) < 8 or getattr(arguments, name) % 8:
-            parser.error(f"--{name} is {getattr(arguments, name)}: it must be a multiple of 8")
-    for name in ("frames", "every", "steps", "videos"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} is {getattr(arguments, name)}: it must be at least 1")
-    if arguments.output.suffix != ".safetensors":
-        parser.error(f"--output is {arguments.output.name}: its name must end with .safetensors")
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    for name in given.keys() & {"checkpoint", "base", "clips", "bundle"}:
+        if not given[name].exists():
+            parser.error(f"--{name}: there is no {given[name]}")
+    for name in given.keys() & {"width", "height"}:
+        if given[name] < 8 or given[name] % 8:
+            parser.error(f"--{name} is {given[name]}: it must be a multiple of 8")
+    for name, least in LEAST.items():
+        if given.get(name, least) < least:
+            parser.error(f"--{name.replace('_', '-')} is {given[name]}: it must be at least {least}")
+    if "output" in given and given["output"].suffix != ".safetensors":
+        parser.error(f"--output is {given['output'].name}: its name must end with .safetensors")
 
 
 def main() -> int:
@@ -79,7 +108,7 @@ def main() -> int:
             return code
         host = hosts.find(arguments.host)
         host.prepare()
-        (train_small if arguments.command == "small" else finetune)(arguments, host)
+        COMMANDS[arguments.command](arguments, host)
     except (SetupError, ValueError, RuntimeError, FloatingPointError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
@@ -100,12 +129,54 @@ def train_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
 def finetune(arguments: argparse.Namespace, host: hosts.Host) -> None:
     from tools.training import finetuning
 
+    folder = _encoded(arguments, host)
+    finetuning.train(arguments, folder, _device(arguments.device))
+    say(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
+
+
+def distill(arguments: argparse.Namespace, host: hosts.Host) -> None:
+    from tools.training import distilling
+
+    folder = _encoded(arguments, host)
+    distilling.distil(arguments, folder, _device(arguments.device))
+    _say_how_to_sample(arguments.output, arguments.few_steps)
+
+
+def distill_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
+    from dataclasses import replace
+
+    from tools.training.small_model import few_steps
+
+    options = few_steps.options_for(arguments.few_steps)
+    if arguments.steps is not None:
+        options = replace(options, steps=arguments.steps)
+    output = arguments.output or SMALL.with_name(f"{SMALL.stem}-{arguments.few_steps}-steps.safetensors")
+    folder = arguments.folder or environment.cache_folder() / "few_steps"
+    tokenizer = host.folder / "comfy" / "sd1_tokenizer"
+    device = _device(arguments.device)
+    distiller = few_steps.distil(arguments.bundle, tokenizer, folder, output, device, options)
+    _say_how_to_sample(output, arguments.few_steps)
+    if arguments.compare:
+        for name, task, found in few_steps.compared(distiller, arguments.bundle, tokenizer, arguments.compare):
+            say(f"{name}, {task}: " + ", ".join(f"{measure} {value:.2f}" for measure, value in found.items()))
+
+
+COMMANDS = {"small": train_small, "finetune": finetune, "distill": distill, "distill-small": distill_small}
+
+
+def _encoded(arguments: argparse.Namespace, host: hosts.Host) -> Path:
+    """The folder with the encoded clips."""
+    from tools.training import finetuning
+
     finetuning.check_trainable(arguments.checkpoint)
     folder = arguments.folder or arguments.output.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     finetuning.encode(host, arguments, folder / "clips.safetensors")
-    finetuning.train(arguments, folder, _device(arguments.device))
-    say(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
+    return folder
+
+
+def _say_how_to_sample(file: Path, steps: int) -> None:
+    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; sample it by euler, scheduler simple, {steps} steps, cfg 1")
 
 
 def _device(wanted: str) -> str:

@@ -16,3 +16,7 @@ def test_the_cpu_has_pytorch_s_unless_another_is_chosen(report):
 
 def test_sage_attention_is_not_asked_for_heads_it_refuses(report):
     assert report["with sage"] == ["attention_sage", "attention_pytorch"]
+
+
+def test_cudnn_s_is_taken_for_pytorch_s_and_for_no_other(report):
+    assert report["cuDNN"] == {"PyTorch's": True, "another": False, "an override": False}

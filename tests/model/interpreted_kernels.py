@@ -13,7 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seine_model import SeineConfig, SeineUNet3D, fused, triton_kernels, triton_norms
+from seine_model import (
+    SeineConfig,
+    SeineUNet3D,
+    device_choices,
+    fused,
+    triton_convolutions,
+    triton_kernels,
+    triton_norms,
+    triton_products,
+)
 from seine_model.temporal import RotaryEmbedding, rotary_frequencies, rotate_
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -49,7 +58,10 @@ def _attention(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
         rotary = RotaryEmbedding()
         rotary.freqs.data = rotary_frequencies()
         positions = rotary.positions(frames, q.device, kind)
+        whole = torch.stack((q, k, v), 3)  # as one product of all three gives it
+        apart = triton_kernels.attend_over_frames(*whole.unbind(3), bias, positions.cos, positions.sin)
         out = triton_kernels.attend_over_frames(q, k, v, bias, positions.cos, positions.sin)
+        assert torch.equal(apart, out) and out.is_contiguous()
         turned = (rotate_(t.double().transpose(1, 2), positions).transpose(-3, -2) for t in (q, k))
         expected = F.scaled_dot_product_attention(
             *turned, v.double().transpose(1, 2).transpose(-3, -2), attn_mask=bias.double()
@@ -98,6 +110,23 @@ def _rest(kind: torch.dtype) -> Iterator[tuple[str, Tensor, Tensor]]:
     expected = x.double() + residual.double() + bias.double()
     triton_kernels.add_up(x, residual, bias)
     yield "sum and bias", x, expected
+    for rows, width, inner in ((5, 40, 20), (130, 64, 96)):
+        x, layer, bias = (
+            torch.randn(rows, width).to(kind),
+            torch.randn(2 * inner, width).to(kind),
+            torch.randn(2 * inner).to(kind),
+        )
+        value, gate = F.linear(x.double(), layer.double(), bias.double()).chunk(2, -1)
+        yield f"product with gates of {width}", triton_products.gated_product(x, layer, bias), value * F.gelu(gate)
+    weight = torch.randn(3, 300, 3, 3).to(kind)
+    out = triton_convolutions.reorder(weight)
+    assert torch.equal(out, weight) and out.is_contiguous(memory_format=torch.channels_last)
+    for name, given in (("as stored", weight), ("in order", out)):
+        x, bias = torch.randn(2, 300, 2, 3).to(kind), torch.randn(3).to(kind)
+        parts = F.conv2d(x.double(), triton_convolutions.quarters(given).double(), padding=1).permute(0, 2, 3, 1)
+        doubled = triton_convolutions.interleave(parts.to(kind).contiguous(), bias).permute(0, 3, 1, 2)
+        expected = F.conv2d(F.interpolate(x.double(), scale_factor=2.0), weight.double(), bias.double(), padding=1)
+        yield f"quarters of weights {name}", doubled, expected
 
 
 def _network() -> dict[str, float]:
@@ -109,10 +138,12 @@ def _network() -> dict[str, float]:
         )
     inputs = torch.randn(1, 9, 2, 4, 4), torch.tensor([700]), torch.randn(1, 7, NETWORK.cross_attention_dim)
     expected = unet(*inputs).double()
+    device_choices.LARGE_INPUT = device_choices.MANY_PIXELS = 0
+    device_choices.multiplies_with_gates = lambda *given: True
     state = torch.get_rng_state()
     assert fused._are_right(torch.device("cpu"), torch.float32) and fused._are_right(torch.device("cpu"), torch.float16)
     assert torch.equal(state, torch.get_rng_state()), "a first clip would draw other noise than the next"
-    fused._working[("cpu", None, torch.float32)] = True
+    fused._working[("cpu", None, torch.float32)] = fused._multiplying[("cpu", None, torch.float32)] = True
     return {"the network": _apart(unet(*inputs), expected)}
 
 

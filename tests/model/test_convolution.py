@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from seine_model import convolution as module
+from seine_model import device_choices
 from seine_model.convolution import convolution
 
 
@@ -56,3 +58,69 @@ def test_gradients_are_those_of_the_convolution():
     plain = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1).square().sum()
     for ours, expected in zip(found, torch.autograd.grad(plain, (x, *layer.parameters())), strict=True):
         torch.testing.assert_close(ours, expected)
+
+
+def test_weights_are_put_in_order_where_they_lie_apart(monkeypatch):
+    """By the kernel, here PyTorch's copy; not where they are in order, as `load_unet` has them on a card."""
+    put = []
+    monkeypatch.setattr(module.fused, "is_working", lambda device, dtype: True)
+    copied = lambda weight: put.append(1) or weight.contiguous(memory_format=torch.channels_last)  # noqa: E731
+    monkeypatch.setattr(module.fused, "channels_last", copied)
+    layer, x = convolution(nn)(6, 10, 3, padding=1).requires_grad_(False), torch.randn(2, 6, 8, 8)
+    with torch.no_grad():
+        expected = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1)
+        torch.testing.assert_close(layer(x), expected)
+        assert len(put) == 1
+        torch.testing.assert_close(layer.to(memory_format=torch.channels_last)(x), expected)
+    assert len(put) == 1
+
+
+def test_weights_for_a_card_are_read_in_order():
+    with FakeTensorMode():
+        for device, ordered in (("cuda", True), ("cpu", False)):
+            weight = device_choices.in_order(torch.empty(10, 6, 3, 3, device=device))
+            assert weight.is_contiguous(memory_format=torch.channels_last) == ordered
+        assert device_choices.in_order(torch.empty(10, 6, device="cuda")).is_contiguous()
+
+
+def _quarters(weight):
+    """Of both sides one after the other: lines (columns) of an even and of an odd one."""
+    lines = [weight[:, :, :1], weight[:, :, 1:].sum(2, True), weight[:, :, :2].sum(2, True), weight[:, :, 2:]]
+    found = []
+    for half in (torch.cat(lines[:2], 2), torch.cat(lines[2:], 2)):
+        found.append(torch.cat([half[..., :1], half[..., 1:].sum(3, True)], 3))
+        found.append(torch.cat([half[..., :2].sum(3, True), half[..., 2:]], 3))
+    return torch.cat(found)
+
+
+def _interleaved(quarters, bias):
+    """The quarter of odd lines begins one line further down, that of odd columns one column."""
+    parts = quarters.unflatten(-1, (2, 2, -1))
+    rows, height, width, channels = len(quarters), quarters.shape[1] - 1, quarters.shape[2] - 1, len(bias)
+    out = torch.empty(rows, 2 * height, 2 * width, channels)
+    for line in (0, 1):
+        for column in (0, 1):
+            part = parts[:, line : line + height, column : column + width, line, column]
+            out[:, line::2, column::2] = part + bias
+    return out
+
+
+def test_a_doubled_map_is_convolved_without_being_written(monkeypatch):
+    taken = []
+    monkeypatch.setattr(module.fused, "quarters", lambda weight: taken.append(1) or _quarters(weight))
+    monkeypatch.setattr(module.fused, "interleave", _interleaved)
+    monkeypatch.setattr(device_choices, "MANY_PIXELS", 48)
+    layer, x = convolution(nn)(6, 10, 3, padding=1).requires_grad_(False), torch.randn(2, 6, 4, 6)
+    expected = nn.functional.conv2d(nn.functional.interpolate(x, scale_factor=2.0), layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer.doubled(x), expected)
+    monkeypatch.setattr(module.fused, "is_working", lambda device, dtype: True)
+    monkeypatch.setattr(module.fused, "channels_last", lambda weight: weight)
+    torch.testing.assert_close(layer.doubled(x), expected)  # a gradient is wanted
+    with torch.no_grad():
+        assert not taken
+        out = layer.doubled(x)
+        torch.testing.assert_close(out, expected)
+        assert len(taken) == 1 and out.is_contiguous(memory_format=torch.channels_last)
+        monkeypatch.setattr(device_choices, "MANY_PIXELS", 49)
+        torch.testing.assert_close(layer.doubled(x), expected)
+    assert len(taken) == 1

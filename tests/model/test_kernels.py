@@ -11,7 +11,7 @@ pytest.importorskip("triton", reason="PyTorch brings Triton on Linux alone")
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from seine_model import triton_kernels, triton_norms
+from seine_model import triton_convolutions, triton_kernels, triton_norms, triton_products
 from tests.conftest import REPOSITORY
 
 LIMITS = {"fp32": 1e-5, "fp16": 2e-3}
@@ -25,7 +25,13 @@ KERNELS = {
     "_gate": {"ROWS": 4, "COLUMNS": 256},
     "_add_up": {"ROWS": 32, "COLUMNS": 64},
     "_normalise_rows": {"ADDS": True, "ROWS": 4, "BLOCK": 512},
+    "_reorder": {"PLACES": 9, "COLUMNS": 256},
+    "_quarters": {"COLUMNS": 256},
+    "_interleave": {"BLOCK_PIXELS": 32, "BLOCK_CHANNELS": 64},
+    "_gated_product": {"WIDTH": 320, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64, "PRECISION": "tf32"},
 }
+HOPPERS = "_gated_product"
+"""Is for one kind of card alone, in half precision."""
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +59,17 @@ def test_the_network_with_them_predicts_the_same(found):
 
 
 @pytest.mark.parametrize("ones", [False, True], ids=["numbers", "ones"])
-@pytest.mark.parametrize(("card", "dtype"), [(75, "fp16"), (80, "bf16"), (90, "fp32")])
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(
+    ("name", "card", "dtype"),
+    [
+        *((name, *kind) for name in KERNELS if name != HOPPERS for kind in ((75, "fp16"), (80, "bf16"), (90, "fp32"))),
+        *((HOPPERS, 90, dtype) for dtype in ("fp16", "bf16")),
+    ],
+)
 def test_each_compiles(name, card, dtype, ones):
     """`ones`: Triton puts numbers that are 1 into the code, where they are Python's and no tensors."""
-    kernel, constants = getattr(triton_kernels, name, None) or getattr(triton_norms, name), dict(KERNELS[name])
+    modules = triton_convolutions, triton_kernels, triton_norms, triton_products
+    kernel, constants = next(getattr(module, name) for module in modules if hasattr(module, name)), dict(KERNELS[name])
     types = {}
     for argument in kernel.arg_names:
         if argument.endswith(POINTERS):

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from seine_model import device_choices
-from seine_model.layers import FeedForward, Upsample, scaled_dot_product_attention, timestep_embedding
+from seine_model.attention import scaled_dot_product_attention
+from seine_model.layers import FeedForward, Upsample, timestep_embedding
 from tests import golden_data as golden
 
 
@@ -32,14 +33,19 @@ def test_attention_is_softmax_of_scaled_products():
 
 
 @pytest.mark.parametrize("limit", [1, 5000])
-def test_feed_forward_in_pieces_is_the_same(monkeypatch, limit):
+@pytest.mark.parametrize("gradient", [False, True])
+def test_feed_forward_in_pieces_is_the_same(monkeypatch, limit, gradient):
     torch.manual_seed(0)
     network = FeedForward(16, None, None, torch.nn)
-    x = torch.randn(6, 20, 16)
+    x, residual = torch.randn(2, 6, 20, 16)
     with torch.no_grad():
-        whole = network(x)
-        sizes = []
-        network.net[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
-        monkeypatch.setattr(device_choices, "INNER_VALUES_ON_CPU", limit)
-        torch.testing.assert_close(network(x), whole)
+        whole = residual + network(x)
+    sizes = []
+    network.net[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    monkeypatch.setattr(device_choices, "INNER_VALUES_ON_CPU", limit)
+    given = residual.clone()
+    with torch.set_grad_enabled(gradient):
+        out = network.onto(x, given)
+    torch.testing.assert_close(out.detach(), whole)
     assert sizes == ([1] * 6 if limit == 1 else [2, 2, 2])
+    assert torch.equal(given, residual) == gradient  # what a gradient needs is not written over

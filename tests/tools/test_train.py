@@ -8,12 +8,13 @@ from fractions import Fraction
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from seine_model import SeineUNet3D, load_unet
 from tools import train
 from tools.hosting.sample_bundle import SMALL
-from tools.training import finetuning
+from tools.training import distilling, finetuning
 from tools.training.latent_clips import LatentClips
 
 
@@ -29,6 +30,9 @@ def test_unusable_arguments_are_refused_before_any_set_up(monkeypatch, capsys, t
     assert "no-such-file" in refusal(monkeypatch, capsys, *here[:2], "no-such-file", *here[3:])
     assert "multiple of 8" in refusal(monkeypatch, capsys, *here, "--width", "100")
     assert "at least 1" in refusal(monkeypatch, capsys, *here, "--frames", "0")
+    assert "--few-steps is 0" in refusal(monkeypatch, capsys, "distill", *here[1:], "--few-steps", "0")
+    assert "--rank is -1: it must be at least 0" in refusal(monkeypatch, capsys, "distill", *here[1:], "--rank", "-1")
+    assert "no-such-file" in refusal(monkeypatch, capsys, "distill-small", "--bundle", "no-such-file")
     assert ".safetensors" in refusal(monkeypatch, capsys, *here[:-1], tmp_path / "a.pt")
 
 
@@ -99,6 +103,30 @@ def test_finetuning_from_videos_to_a_checkpoint(host, sample_model, folder, tmp_
     # Asked for more steps, it goes on instead of beginning again.
     finetuning.train(arguments(sample_model, folder, tmp_path, steps=3), tmp_path, "cpu")
     assert len(torch.load(tmp_path / "training.pt", weights_only=True)["losses"]) == 3
+
+    distil(sample_model, folder, tmp_path, original)
+
+
+def distil(model, folder, tmp_path, original):
+    """On the same clips: a LoRA, and all weights."""
+    few = {"few_steps": 2, "teacher_steps": 2, "cfg": 3.0, "rank": 2, "output": tmp_path / "lora.safetensors"}
+    distilling.distil(arguments(model, folder, tmp_path, steps=1, **few), tmp_path, "cpu")
+    distilling.distil(arguments(model, folder, tmp_path, steps=2, **few), tmp_path, "cpu")
+    assert len(torch.load(tmp_path / "distillation.pt", weights_only=True)["errors"]) == 2
+    assert (tmp_path / "errors.png").exists()
+    lora, layers = (
+        load_file(few["output"]),
+        [each for each in original.modules() if isinstance(each, nn.Linear | nn.Conv2d)],
+    )
+    assert len(lora) == 2 * len(layers) and {value.dtype for value in lora.values()} == {torch.float16}
+    assert any(value.any() for key, value in lora.items() if "lora_up" in key)
+
+    (tmp_path / "distillation.pt").unlink()
+    whole = few | {"rank": 0, "output": tmp_path / "whole.safetensors"}
+    distilling.distil(arguments(model, folder, tmp_path, steps=1, **whole), tmp_path, "cpu")
+    trained = load_unet(whole["output"])
+    assert trained.config == original.config
+    assert not torch.equal(trained.conv_in.weight, original.conv_in.weight)
 
 
 def test_clips_that_cannot_be_used_are_named(host, forks_of, sample_model, folder, tmp_path, monkeypatch):

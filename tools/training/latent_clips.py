@@ -12,7 +12,8 @@ from torch import Tensor
 
 @dataclass
 class LatentClips:
-    """Encoded clips of one size; see `trainer.Clips`. Latents are scaled, as the UNet sees them.
+    """Encoded clips of one size; see `trainer.Clips`. Latents are scaled, as the UNet sees them, and lie where batches
+    are drawn.
 
     latents [clips, frames, 4, h, w], contexts [clips, tokens, width], gray [variants, 4, h, w], empty_context
     [tokens, width].
@@ -31,10 +32,14 @@ class LatentClips:
         clips, length = self.latents.shape[:2]
         if frames > length:
             raise ValueError(f"asked for {frames} frames, but the encoded clips have {length}")
-        chosen = torch.randint(clips, (videos,), generator=generator)
-        starts = torch.randint(length - frames + 1, (videos,), generator=generator)
-        runs = starts[:, None] + torch.arange(frames)
+        drawing = {"generator": generator, "device": generator.device}
+        chosen = torch.randint(clips, (videos,), **drawing)
+        starts = torch.randint(length - frames + 1, (videos,), **drawing)
+        runs = starts[:, None] + torch.arange(frames, device=generator.device)
         return self.latents[chosen[:, None], runs].transpose(1, 2).float(), self.contexts[chosen].float()
+
+    def to(self, device: torch.device | str) -> LatentClips:
+        return LatentClips(**{name: value.to(device) for name, value in vars(self).items()})
 
     def save(self, file: Path) -> None:
         save_file({name: value.contiguous() for name, value in vars(self).items()}, file)

@@ -19,16 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from seine_model.diffusion import TIMESTEPS, Schedule
-from seine_model.masks import frame_mask
 from seine_model.temporal import RotaryEmbedding
 from seine_model.unet import SeineUNet3D
+from tools.training.batches import Batch, Noising, draw_masks, masked_latents, noised
 from tools.training.optimisation import MuonWithAdamW
+from tools.training.replayed import Replayed
 
-MASK_SHARES = {"first": 0.35, "onelast": 0.25, "last": 0.05, "random": 0.1, "all": 0.25}
-"""How often each kind of mask is drawn: N first, N first and last, N last, any frames given, or none at all."""
-MOST_GIVEN = 4
-"""Largest N, as the reference's own tasks have it; never more than a quarter of the clip for each end."""
+UNREAD = 25
+"""Losses that are left on a card at most, since reading one waits for the step."""
 
 
 class Clips(Protocol):
@@ -45,35 +43,15 @@ class Clips(Protocol):
 
 
 @dataclass(frozen=True)
-class Weighting:
-    """How much the errors at a timestep count, by its signal-to-noise ratio, for latents of deviation `signal_std`.
-
-    Most of the plain loss is fine detail, which a network learns first. This one counts errors as a loss on the
-    velocity does (Salimans and Ho, arXiv 2202.00512), so that layout and motion, which are decided at high noise, are
-    learned as soon, and counts them less above a ratio of `gamma` (min-SNR, Hang et al., arXiv 2303.09556).
-    """
-
-    signal_std: float = 1.0
-    gamma: float = 5.0
-    most: float = 100.0
-    given: float = 1.0
-    """How many times the errors in given frames count, for them to be repeated exactly after few steps of training."""
-
-    def of(self, snr: Tensor) -> Tensor:
-        """Weights for the ratios abar / (1 - abar)."""
-        snr = snr * self.signal_std**2
-        return snr.clamp(max=self.gamma) / snr * (1 + 1 / snr).clamp(max=self.most)
-
-
-@dataclass(frozen=True)
 class Phase:
     """A stretch of the training: `steps` batches of `videos` clips with `frames` frames."""
 
     steps: int
     videos: int
     frames: int
-    weighting: Weighting | None = None
-    """How much each timestep counts; None for all alike, as SEINE was trained."""
+    noising: Noising = Noising()
+    text_alone: float | None = None
+    """Share of the clips of which no frame is given; None as `MASK_SHARES` has it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +69,9 @@ class TrainingOptions:
     gradient_norm: float = 1.0
     mixed_precision: bool = True
     """Compute in bfloat16; weights, optimiser and EMA stay float32."""
+    replayed: bool = False
+    """On CUDA: record the forward and backward pass once for each phase and replay it, for a network that is faster
+    than its launches. All a step needs stays allocated; not together with gradient checkpointing."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory for more time."""
     seed: int = 0
@@ -112,57 +93,11 @@ class TrainingOptions:
         return self.learning_rate * min((step + 1) / self.warmup, 1) * decayed
 
 
-def draw_mask(frames: int, generator: torch.Generator) -> Tensor:
-    """A frame mask [frames], 1 = generate, of one of the kinds in `MASK_SHARES`; of a single frame nothing is given."""
-    kind = list(MASK_SHARES)[int(torch.multinomial(torch.tensor(list(MASK_SHARES.values())), 1, generator=generator))]
-    if kind == "all" or frames == 1:
-        return frame_mask("all", frames)
-    if kind == "random":
-        given = 1 + int(torch.randint(min(MOST_GIVEN, frames - 1), (), generator=generator))
-        mask = torch.ones(frames)
-        mask[torch.randperm(frames, generator=generator)[:given]] = 0
-        return mask
-    most = max(1, min(MOST_GIVEN, frames // 4))
-    return frame_mask(f"{kind}{1 + int(torch.randint(most, (), generator=generator))}", frames)
-
-
-def masked_latents(latents: Tensor, mask: Tensor, gray: Tensor) -> Tensor:
-    """The given frames of [videos, 4, frames, h, w]; gray [videos, 4, h, w] where the mask [videos, frames] is 1."""
-    return torch.where(mask[:, None, :, None, None] > 0.5, gray[:, :, None], latents)
-
-
-def noise_prediction_loss(
-    unet: nn.Module,
-    latents: Tensor,
-    masked: Tensor,
-    mask: Tensor,
-    context: Tensor,
-    generator: torch.Generator,
-    weighting: Weighting | None = None,
-) -> Tensor:
-    """Mean squared error of the predicted noise at random timesteps (DDPM's simple loss, arXiv 2006.11239, eq. 14).
-
-    latents and masked [videos, 4, frames, h, w], mask [videos, frames], context [videos, tokens, width]. Without a
-    `weighting` all timesteps count alike, as in SEINE's own training.
-    """
-    videos = latents.shape[0]
-    # Evenly spaced from a random offset: every batch has all noise levels (Kingma et al., arXiv 2107.00630, I.1).
-    offsets = torch.rand((), generator=generator) + torch.arange(videos) / videos
-    timesteps = (offsets % 1 * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
-    abar = _alphas_cumprod()[timesteps].to(latents).reshape(-1, 1, 1, 1, 1)
-    noisy = abar.sqrt() * latents + (1 - abar).sqrt() * noise
-    mask_channel = mask[:, None, :, None, None].expand(-1, 1, -1, *latents.shape[-2:]).to(latents)
-    sample = torch.cat((noisy, mask_channel, masked), dim=1)
-    errors = (unet(sample, timesteps.to(latents.device), context).float() - noise).square().mean((1, 3, 4))
-    if weighting is not None:
-        to_make = mask.to(errors) > 0.5
-        errors = errors * weighting.of((abar / (1 - abar)).reshape(-1, 1)) * torch.where(to_make, 1, weighting.given)
-    return errors.mean()
-
-
-def _alphas_cumprod() -> Tensor:
-    return Schedule(torch.arange(TIMESTEPS)).alphas_cumprod
+def noise_prediction_loss(unet: nn.Module, batch: Batch) -> Tensor:
+    """Mean squared error of the predicted noise (DDPM's simple loss, arXiv 2006.11239, eq. 14), as the batch has it
+    weighted."""
+    predicted = unet(batch.sample, batch.timesteps, batch.context).float()
+    return ((predicted - batch.target).square().mean((1, 3, 4)) * batch.weights).mean()
 
 
 def recompute_activations(unet: SeineUNet3D) -> None:
@@ -179,7 +114,9 @@ class Trainer:
         self.unet = unet.train().requires_grad_(True)
         self.clips, self.options = clips, options
         self.device = next(unet.parameters()).device
-        self.losses: list[float] = []
+        self._losses: list[float] = []
+        self._unread: list[Tensor] = []
+        self._replayed: dict[Phase, Replayed] = {}
         for module in unet.modules():
             if isinstance(module, RotaryEmbedding):  # its frequencies are constants
                 module.requires_grad_(False)
@@ -195,49 +132,85 @@ class Trainer:
     @property
     def step(self) -> int:
         """How many steps have been done."""
-        return len(self.losses)
+        return len(self._losses) + len(self._unread)
 
-    def run(self) -> Iterator[float]:
-        """Train to the end of the last phase, yielding the loss of each step."""
+    @property
+    def losses(self) -> list[float]:
+        """Of all steps done. Raises FloatingPointError where one is not a number."""
+        if self._unread:
+            read = torch.stack(self._unread).tolist()
+            self._unread.clear()
+            self._losses += read
+            for step, loss in enumerate(read, len(self._losses) - len(read)):
+                if not math.isfinite(loss):
+                    raise FloatingPointError(
+                        f"the loss at step {step} is {loss}: lower the learning rate or resume an earlier state"
+                    )
+        return self._losses
+
+    def run(self) -> Iterator[int]:
+        """Train to the end of the last phase, yielding the number of steps done after each."""
         while self.step < self.options.steps:
-            yield self.advance()
+            self.advance()
+            yield self.step
 
-    def advance(self) -> float:
-        """Do one step; returns its loss. Raises FloatingPointError where the loss is not a number."""
+    def advance(self) -> None:
+        """Do one step. Raises FloatingPointError where the loss is not a number, on a card some steps later."""
         options = self.options
         phase = options.phase(self.step)
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + self.step)
-        latents, context = self.clips.batch(phase.videos, phase.frames, generator)
-        mask = torch.stack([draw_mask(phase.frames, generator) for _ in range(phase.videos)])
-        dropped = torch.rand(phase.videos, generator=generator) < options.text_dropout
-        context = torch.where(dropped[:, None, None], self.clips.empty_context, context).to(self.device)
-        variants = torch.randint(len(self.clips.gray), (phase.videos,), generator=generator)
-        masked = masked_latents(latents, mask, self.clips.gray[variants]).to(self.device)
-
-        precision = torch.autocast(self.device.type, torch.bfloat16) if options.mixed_precision else nullcontext()
-        with precision:
-            latents = latents.to(self.device)
-            loss = noise_prediction_loss(self.unet, latents, masked, mask, context, generator, phase.weighting)
-        if not math.isfinite(loss.item()):
-            raise FloatingPointError(
-                f"the loss at step {self.step} is {loss.item()}: lower the learning rate or resume an earlier state"
-            )
+        loss = self._gradients(phase, self._draw(phase).to(self.device))
         for group in self.optimizer.param_groups:
             group["lr"] = options.learning_rate_at(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         nn.utils.clip_grad_norm_(self._trained.values(), options.gradient_norm)
+        self._unread.append(loss)
+        if self.device.type == "cpu" or len(self._unread) == UNREAD:
+            _ = self.losses
         self.optimizer.step()
-        self.losses.append(loss.item())
         self._average()
-        return self.losses[-1]
 
+    def _draw(self, phase: Phase) -> Batch:
+        """The step's batch; every random number follows from the seed and the step, on one kind of device."""
+        clips, options = self.clips, self.options
+        generator = torch.Generator(clips.gray.device).manual_seed(options.seed * 1_000_003 + self.step)
+        latents, context = clips.batch(phase.videos, phase.frames, generator)
+        mask = draw_masks(phase.videos, phase.frames, generator, phase.text_alone)
+        dropped = torch.rand(phase.videos, generator=generator, device=generator.device) < options.text_dropout
+        context = torch.where(dropped[:, None, None], clips.empty_context, context)
+        variants = torch.randint(len(clips.gray), (phase.videos,), generator=generator, device=generator.device)
+        masked = masked_latents(latents, mask, clips.gray[variants])
+        return noised(latents, masked, mask, context, generator, phase.noising)
+
+    def _gradients(self, phase: Phase, batch: Batch) -> Tensor:
+        """Leaves the gradients of the batch's loss in the parameters, and returns it."""
+        if not self.options.replayed or self.device.type != "cuda":
+            self._forget()
+            return self._descend(*batch.tensors)
+        if phase not in self._replayed:
+            self._replayed = {phase: Replayed(self._descend, self._forget)}
+        return self._replayed[phase](*batch.tensors)
+
+    def _forget(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _descend(self, *tensors: Tensor) -> Tensor:
+        loss = self._loss(Batch(*tensors))
+        loss.backward()
+        return loss.detach()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        with (
+            torch.autocast(self.device.type, torch.bfloat16, cache_enabled=not self.options.replayed)
+            if self.options.mixed_precision
+            else nullcontext()
+        ):
+            return noise_prediction_loss(self.unet, batch)
+
+    @torch.no_grad()
     def _average(self) -> None:
         # A young average forgets its random start quickly.
         decay = min(self.options.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, value in self._trained.items():
-                self.ema[name].lerp_(value, 1 - decay)
+        averaged = [self.ema[name] for name in self._trained]
+        torch._foreach_lerp_(averaged, list(self._trained.values()), 1 - decay)
 
     def save(self, file: Path) -> None:
         """Write the state. The file is also a SEINE checkpoint: loaders read its `ema`."""
@@ -251,7 +224,7 @@ class Trainer:
         for name, value in state["ema"].items():
             self.ema[name].copy_(value)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.losses = state["losses"]
+        self._losses, self._unread = state["losses"], []
 
 
 def save_state(state: dict, file: Path) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm import trange
+from tqdm import tqdm
 
 from seine_model import SeineConfig, SeineUNet3D
 from seine_model.base import TEXT_ENCODER_HEADS_KEY, TEXT_MODEL_PREFIX
@@ -26,10 +27,11 @@ from seine_model.checkpoint import (
     VAE_PREFIX,
     stored_dtype,
 )
+from tools.training.batches import Noising, Weighting
 from tools.training.initialisation import initialise
 from tools.training.latent_clips import LatentClips
 from tools.training.progress import draw_losses, progress
-from tools.training.trainer import Phase, Trainer, TrainingOptions, Weighting
+from tools.training.trainer import Phase, Trainer, TrainingOptions
 
 from . import autoencoder as vae
 from . import text_encoder as text
@@ -59,21 +61,23 @@ pictures; ours are 16 x 16, and louder they get the signal-to-noise ratios of la
 TEXT_FIT = Fit(steps=600, learning_rate=3e-3, warmup=50)
 CLIPS = 6000
 """Seeds 0 to 5999 of the world; held-out scenes have seeds from `HELD_OUT` on."""
+TEXTS_AT_ONCE = 64
 HELD_OUT = 10**9
 # Above `most` the noise leaves only the mean to be learned, and its errors outweigh shapes and words.
-LOOKS = Weighting(signal_std=LATENT_DEVIATION, most=20.0)
-# Which way things move is decided where much noise is left: sixteen frames that agree on it are heard through more
-# than one. And given frames are to be repeated exactly.
-DETAILS = Weighting(signal_std=LATENT_DEVIATION, most=100.0, given=10.0)
+LOOKS = Noising(Weighting(signal_std=LATENT_DEVIATION, most=20.0), noisiest=0.2)
+# Which way things move is decided at the noisiest timesteps, by the words alone. And given frames are to be repeated
+# exactly.
+CLIPS_ASKED_FOR = Noising(Weighting(signal_std=LATENT_DEVIATION, most=400.0, given=10.0), noisiest=0.4)
 UNET = TrainingOptions(
     # Single frames are cheap and teach looks and words; whole clips teach motion.
     phases=(
-        Phase(steps=3000, videos=64, frames=1, weighting=LOOKS),
-        Phase(steps=4000, videos=8, frames=world.FRAMES, weighting=LOOKS),
-        Phase(steps=3000, videos=8, frames=world.FRAMES, weighting=DETAILS),
+        Phase(steps=800, videos=256, frames=1, noising=LOOKS),
+        Phase(steps=3600, videos=64, frames=world.FRAMES, noising=CLIPS_ASKED_FOR, text_alone=0.45),
     ),
     learning_rate=4e-3,
     muon=True,
+    mixed_precision=False,
+    replayed=True,
     seed=SEED,
 )
 SAVE_EVERY, STRIP_EVERY = 100, 1000
@@ -86,7 +90,7 @@ def make(folder: Path, tokenizer_folder: Path, target: Path, device: str = "cpu"
     reader, text_losses = train_text_encoder(folder / "text_encoder.pt", text.Tokenizer(tokenizer_folder))
     clips_file = folder / "clips.safetensors"
     if not clips_file.exists():
-        encode_world(autoencoder, reader, text.Tokenizer(tokenizer_folder), CLIPS).save(clips_file)
+        encode_world(autoencoder, reader, text.Tokenizer(tokenizer_folder), CLIPS, device).save(clips_file)
     clips = LatentClips.load(clips_file)
 
     def show(step: int, weights: dict[str, Tensor]) -> None:
@@ -123,20 +127,24 @@ def train_text_encoder(state: Path, tokenizer: text.Tokenizer) -> tuple[text.Rea
 
 
 def encode_world(
-    autoencoder: vae.Autoencoder, reader: text.Reader, tokenizer: text.Tokenizer, count: int
+    autoencoder: vae.Autoencoder, reader: text.Reader, tokenizer: text.Tokenizer, count: int, device: str = "cpu"
 ) -> LatentClips:
-    """The first `count` scenes of the world, encoded."""
+    """The first `count` scenes of the world, encoded on the device; the clips are on the CPU."""
     scenes = [world.scene(seed) for seed in range(count)]
+    encoder = copy.deepcopy(autoencoder.taesd_encoder).to(device, memory_format=torch.channels_last)
+    latents, contexts = [], []
     with torch.inference_mode():
-        latents = torch.stack(
-            [
-                autoencoder.encode(world.render(scenes[index]).contiguous(memory_format=torch.channels_last)).half()
-                for index in trange(count, desc="encoding clips", unit="clip")
-            ]
-        )
-        contexts = [reader.encoder(tokenizer([scene.caption])).last_hidden_state.half() for scene in scenes]
+        for scene in tqdm(scenes, desc="encoding clips", unit="clip"):
+            with torch.device(device):
+                frames = world.render(scene)
+            frames = frames.contiguous(memory_format=torch.channels_last)
+            latents.append((encoder(frames) / autoencoder.unit.to(device)).half())
+        reading = copy.deepcopy(reader.encoder).to(device)
+        for start in range(0, count, TEXTS_AT_ONCE):
+            tokens = tokenizer([scene.caption for scene in scenes[start : start + TEXTS_AT_ONCE]])
+            contexts.append(reading(tokens.to(device)).last_hidden_state.half().cpu())
         empty = reader.encoder(tokenizer([""])).last_hidden_state[0]
-    return LatentClips(latents, torch.cat(contexts), gray_latents(autoencoder), empty)
+    return LatentClips(torch.stack(latents).cpu(), torch.cat(contexts), gray_latents(autoencoder), empty)
 
 
 def train_unet(
@@ -147,9 +155,12 @@ def train_unet(
     show: Callable[[int, dict[str, Tensor]], None],
 ) -> tuple[dict[str, Tensor], list[float]]:
     """The averaged weights and all losses; `show(step, weights)` is called now and then."""
+    torch.set_float32_matmul_precision(
+        "high"
+    )  # TF32 on a card: as fast there as bfloat16, with rounding an eighth of it
     unet = SeineUNet3D(CONFIG)
     initialise(unet, options.seed)
-    trainer = Trainer(unet.to(device, memory_format=torch.channels_last), clips, options)
+    trainer = Trainer(unet.to(device, memory_format=torch.channels_last), clips.to(device), options)
     if state.exists():
         trainer.resume(state)
     steps = progress(trainer.run(), "UNet", trainer.step, options.steps, lambda: trainer.losses[-1:])

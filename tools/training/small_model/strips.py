@@ -12,8 +12,8 @@ from torch import Tensor
 from seine_model import SeineUNet3D
 from seine_model.diffusion import ddim_sample, respaced_timesteps
 from seine_model.masks import frame_mask
+from tools.training.batches import masked_latents
 from tools.training.latent_clips import LatentClips
-from tools.training.trainer import masked_latents
 
 from .autoencoder import Autoencoder
 

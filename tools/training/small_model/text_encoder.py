@@ -25,6 +25,7 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "ground_colour": tuple(world.GROUND_COLOURS),
     "ground": world.GROUNDS,
     "motion": tuple(world.MOTIONS),
+    "speed": tuple(world.SPEEDS),
     "second_colour": tuple(world.COLOURS),
     "second_shape": world.SHAPES,
     "second_ground_colour": tuple(world.GROUND_COLOURS),
@@ -119,7 +120,7 @@ def captions_and_labels(seed: int, count: int) -> tuple[list[str], dict[str, Ten
 
 def _properties(scene: world.Scene) -> dict[str, str]:
     values = {name: getattr(scene.look, name) for name in ("colour", "shape", "ground_colour", "ground")}
-    values["motion"] = scene.motion
+    values["motion"], values["speed"] = scene.motion, scene.speed or NOTHING
     second = scene.second
     values["second_colour"] = second.colour if second else NOTHING
     for name in ("shape", "ground_colour", "ground"):

@@ -46,6 +46,13 @@ MOTIONS = {
     "change": "changes into {look}",
 }
 """What can happen, and how a caption says it."""
+SPEEDS = {"slowly": (0.35, 0.5), "quickly": (0.8, 1.0)}
+"""How far, in half frame widths, what moves or pans gets in a clip whose caption says how fast."""
+ANY_SPEED = (0.35, 1.0)
+_ROOM = 0.6
+"""How far a shape may get from its start on."""
+_SPEED_SAID = 0.5
+"""Share of the captions of what moves or pans that say how fast."""
 _SHARES = {"grow": 7, "shrink": 7, "spin": 3, "recolour": 4, "still": 2, "zoom in": 3, "zoom out": 3, "change": 14}
 _SHARES |= {direction: 9 for direction in DIRECTIONS} | {f"pan {direction}": 3 for direction in DIRECTIONS}
 
@@ -109,12 +116,14 @@ class Scene:
     radius: float
     amount: float
     second: Look | None = None
+    speed: str = ""
+    """Of `SPEEDS`, or "" where the caption does not say how fast."""
 
     @property
     def caption(self) -> str:
         """One sentence in plain English that says all of it."""
         thing, ground = self.look.words()
-        words = MOTIONS[self.motion]
+        words = f"{MOTIONS[self.motion]} {self.speed}".rstrip()
         if self.second is not None:
             words = words.format(colour=self.second.colour, look=" over ".join(self.second.words()))
         if self.motion == "change":
@@ -130,16 +139,18 @@ def scene(seed: int, motions: tuple[str, ...] | None = None, style: Style = PLAI
     names = motions or tuple(MOTIONS)
     motion = rng.choices(names, [_SHARES[name] for name in names])[0]
     look = _look(rng, motion, style)
-    radius, amount, second = rng.uniform(*style.radius), 0.0, None
+    radius, amount, second, speed = rng.uniform(*style.radius), 0.0, None, ""
     centre = [rng.uniform(-style.spread, style.spread), rng.uniform(-style.spread, style.spread)]
     if motion in DIRECTIONS or motion.startswith("pan"):
-        amount = rng.uniform(0.75, 1.05)
+        speed = rng.choice(tuple(SPEEDS)) if rng.random() < _SPEED_SAID else ""
+        amount = rng.uniform(*SPEEDS.get(speed, ANY_SPEED))
         direction = DIRECTIONS[motion.split()[-1]]
         if motion.startswith("pan"):
             direction = (-direction[0], -direction[1])
         for axis in (0, 1):
             if direction[axis]:
-                centre[axis] = -direction[axis] * amount / 2 + rng.uniform(-0.12, 0.12)
+                # What stays in view tells nothing of where it will go: only the caption does.
+                centre[axis] = -direction[axis] * max(amount - _ROOM, 0.0) + rng.uniform(-0.2, 0.2)
     elif motion in ("grow", "shrink"):
         small, amount = rng.uniform(*style.small_radius), rng.uniform(*style.growth)
         radius = small if motion == "grow" else small * amount
@@ -153,7 +164,7 @@ def scene(seed: int, motions: tuple[str, ...] | None = None, style: Style = PLAI
         amount = rng.uniform(1.5, 1.8)
     elif motion == "change":
         second = _look(rng, motion, style)
-    return Scene(look, motion, (centre[0], centre[1]), radius, amount, second)
+    return Scene(look, motion, (centre[0], centre[1]), radius, amount, second, speed)
 
 
 def render(scene: Scene, frames: int = FRAMES, size: int = SIZE) -> Tensor:

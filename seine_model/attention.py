@@ -1,0 +1,66 @@
+"""Attention of tokens to tokens by PyTorch's kernels, or cuDNN's where it pays: PyTorch does not take it by itself."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import device_choices
+
+TOLERANCE = 2e-2
+"""How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
+TRIED = ((150, 150, 40), (150, 77, 40), (70, 70, 80))
+"""Queries, keys, and values of a head."""
+
+_working: dict[tuple[str, int | None, torch.dtype], bool] = {}
+
+
+def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """The default attention: ``[batch, tokens, heads*dim]`` each."""
+    attend = by_cudnn if takes_cudnn(q, k, heads) else F.scaled_dot_product_attention
+    out = attend(*(t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v)))
+    return out.transpose(1, 2).flatten(2)
+
+
+def takes_cudnn(q: Tensor, k: Tensor, heads: int) -> bool:
+    """Whether attention of ``[batch, tokens, heads*dim]`` is cuDNN's, which has no gradient here."""
+    pays = device_choices.attends_by_cudnn(len(q), k.shape[1], q.shape[-1] // heads)
+    return pays and _working.get((q.device.type, q.device.index, q.dtype), False) and not torch.is_grad_enabled()
+
+
+def by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """``[batch, heads, tokens, dim]`` each. Asked for by name: PyTorch's order of choice is the whole process's."""
+    return torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, None, False)[0]
+
+
+def prepare(device: torch.device, dtype: torch.dtype) -> None:
+    """Find out, once, whether cuDNN's is there on this device and right."""
+    key = (device.type, device.index, dtype)
+    if key in _working:
+        return
+    _working[key] = False
+    if not device_choices.may_attend_by_cudnn(device, dtype):
+        return
+    try:
+        _working[key] = all(_is_right(device, dtype, *sizes) for sizes in TRIED)
+    except Exception as problem:  # whatever cuDNN or the card may say
+        logging.warning("SEINE: no attention by cuDNN on %s in %s, PyTorch chooses: %s", device, dtype, problem)
+
+
+@torch.no_grad()
+def _is_right(device: torch.device, dtype: torch.dtype, queries: int, keys: int, dim: int) -> bool:
+    """Beside plain products, on a few random numbers, as a product of queries, keys and values lies."""
+    # Of its own: a first clip draws the same noise as any other.
+    generator = torch.Generator(device).manual_seed(0)
+    numbers = torch.randn(2, max(queries, keys), 3, 2, dim, device=device, generator=generator).to(dtype)
+    counts = queries, keys, keys
+    q, k, v = (part[:, :count].transpose(1, 2) for part, count in zip(numbers.unbind(2), counts, strict=True))
+    scores = (q.float() @ k.float().transpose(-1, -2)) / dim**0.5
+    expected = scores.softmax(-1) @ v.float()
+    right = bool((by_cudnn(q, k, v).float() - expected).abs().max() <= TOLERANCE * expected.abs().max())
+    if not right:
+        logging.warning("SEINE: attention by cuDNN is wrong on %s in %s: PyTorch chooses", device, dtype)
+    return right

@@ -1,0 +1,51 @@
+"""Linear layers computed together, or with what follows them, where their weights can be had.
+
+On a card a product of so few columns takes as long as its maps take to be read and written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import device_choices, fused
+
+PLAIN = (Tensor, nn.Parameter)
+"""Types of weights that are their numbers: a host's own types have others, which stand for them."""
+Lender = tuple[Callable, Callable]
+"""What `lending.lender` gives."""
+
+
+def together(layers: Sequence[nn.Module], x: Tensor, lender: Lender) -> tuple[Tensor, ...]:
+    """Each layer's product, without bias, of ``[..., width]``: parts of one tensor where they are computed as one."""
+    if not (fused.are_ready(x) and device_choices.multiplies_at_once(x) and all(is_plain(to, x) for to in layers)):
+        return tuple(to(x) for to in layers)
+    lend, give_back = lender
+    weights = []
+    for layer in layers:
+        weight, bias, lent = lend(layer, x)
+        # A host may bring the next one to the same place.
+        weights.append(weight if lent is None else weight.clone())
+        give_back(layer, weight, bias, lent)
+    return F.linear(x, torch.cat(weights)).chunk(len(layers), -1)
+
+
+def gated(layer: nn.Module, x: Tensor, lender: Lender) -> Tensor:
+    """Half of the layer's columns times the GELU of the other, by our own kernels: ``[..., width]``."""
+    if not (fused.multiplies_with_gates(x) and is_plain(layer, x)):
+        return fused.gate(layer(x))
+    lend, give_back = lender
+    weight, bias, lent = lend(layer, x)
+    out = fused.gated_product(x.contiguous(), weight, bias)
+    give_back(layer, weight, bias, lent)
+    return out
+
+
+def is_plain(layer: nn.Module, x: Tensor) -> bool:
+    """Whether a layer is the product with its weight and no more: not in fewer bits, nothing put in its place."""
+    weight = layer.weight
+    replaced = "forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks
+    return type(weight) in PLAIN and weight.dtype == x.dtype and not replaced
