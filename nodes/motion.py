@@ -29,7 +29,7 @@ class SEINEMotion(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How much is added: 0 is nothing, as without this node; 1 is half as much again, or twice as much.",
+                    tooltip="How much is added: 0 is nothing, as without it; 1 is 1.5 to 2 times the motion.",
                 ),
                 io.Float.Input(
                     "frame_distance",
