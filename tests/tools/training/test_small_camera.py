@@ -30,7 +30,7 @@ def test_growth_of_a_shape_and_of_none():
 
 
 def test_the_camera_of_true_clips():
-    """98 of 100 are right; these are a part of them."""
+    """Named as the caption says, and as fast as the world moves them."""
     for seed in range(24):
         scene = world.scene(seed, CAMERAS)
         found = camera_motion(world.render(scene), scene.look.colour)
