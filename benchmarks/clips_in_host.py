@@ -9,10 +9,12 @@ import torch
 from comfyui_seine.comfy_adapter import files
 from comfyui_seine.comfy_adapter.guidance import in_interval
 from comfyui_seine.comfy_adapter.keyframes import MASK
+from comfyui_seine.nodes.camera import SEINECamera
 from comfyui_seine.nodes.conditioning import SEINEImageToVideo, SEINESoftKeyframes
 from comfyui_seine.nodes.decode import SEINEVAEDecode
 from comfyui_seine.nodes.loaders import SEINECheckpointLoader
 from comfyui_seine.nodes.mask import SEINEMaskBuilder
+from comfyui_seine.nodes.motion import SEINEMotion
 from comfyui_seine.nodes.sampling import SEINEKSampler
 from safetensors.torch import load_file, save_file
 
@@ -59,7 +61,9 @@ def make(
     height, width = first.shape[1:3]
     keyframes = {"image to video": first, "transition": torch.cat((first, last)), "text to video": None}[run["task"]]
     (mask,) = SEINEMaskBuilder.execute(MODES[run["task"]], 1, "", frames, width, height).args
-    positive, negative = (stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene["caption"], ""))
+    positive, negative = (
+        stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene[run.get("prompt", "caption")], "")
+    )
     positive, negative, latent = SEINEImageToVideo.execute(
         positive, negative, vae, width, height, "stretch", 1, mask=mask, keyframes=keyframes
     ).args
@@ -67,8 +71,12 @@ def make(
         positive, negative = ([[e, o | {MASK: 1 - o[MASK]}] for e, o in cond] for cond in (positive, negative))
     if "soft" in run:
         positive, negative = SEINESoftKeyframes.execute(positive, negative, run["soft"], "-1").args
+    if "camera" in run:
+        positive, negative = SEINECamera.execute(positive, negative, vae, **run["camera"]).args
     if "guided" in run:
         model = in_interval(model, *run["guided"])
+    if "dials" in run:
+        (model,) = SEINEMotion.execute(model, **run["dials"]).args
     if run.get("cache"):
         from comfy_extras.nodes_easycache import EasyCacheNode
 

@@ -24,28 +24,43 @@ def soften(conditioning: list, strength: float, given_frames: str, name: str) ->
     ValueError for conditioning (input `name`) without keyframes or with those of different clips, and for frames that
     are not given.
     """
-    check_conditioning(conditioning, name)
-    for embedding, options in conditioning:
-        check_prompt({**options, "cross_attn": embedding}, name)
+    check_prompts(conditioning, name)
     check_number(strength, "strength", 0.0, 1.0)
     if strength >= 1.0:
         return list(conditioning)
-    masks = [options[MASK][: options[FRAMES]].flatten(1)[:, 0] for _, options in conditioning if MASK in options]
+    masks = masks_of(conditioning, name)
     if not masks:
         raise ValueError(
             f"{name}: it carries no keyframes to soften: wire in the {name} of SEINE Image to Video, with images"
         )
+    if all(bool((mask < 0.5).all()) for mask in masks):
+        raise ValueError(f"{name}: all of its frames are given, and none is left to make: give fewer keyframes")
+    given = torch.stack(masks).amin(0) < 0.5
+    chosen = given if not given_frames.strip() else _named(given_frames, given)
+    parts = []
+    for embedding, options in conditioning:
+        has = MASK in options
+        parts += in_turn(embedding, options, _freed(options, chosen), strength) if has else [[embedding, options]]
+    return parts
+
+
+def check_prompts(conditioning: list, name: str) -> None:
+    """Raises ValueError for what is no CONDITIONING, or holds what is no prompt."""
+    check_conditioning(conditioning, name)
+    for embedding, options in conditioning:
+        check_prompt({**options, "cross_attn": embedding}, name)
+
+
+def masks_of(conditioning: list, name: str) -> list[Tensor]:
+    """The masks ``[frames]`` of the prompts that carry one. Raises ValueError for those of clips of several lengths."""
+    masks = [options[MASK][: options[FRAMES]].flatten(1)[:, 0] for _, options in conditioning if MASK in options]
     lengths = sorted({len(mask) for mask in masks})
     if len(lengths) > 1:
         raise ValueError(
             f"{name}: its prompts are for clips of {lengths[0]} and of {lengths[-1]} frames: take all from the same "
             "SEINE Image to Video"
         )
-    if all(bool((mask < 0.5).all()) for mask in masks):
-        raise ValueError(f"{name}: all of its frames are given, and none is left to make: give fewer keyframes")
-    given = torch.stack(masks).amin(0) < 0.5
-    chosen = given if not given_frames.strip() else _named(given_frames, given)
-    return [part for entry in conditioning for part in _parts(*entry, strength, chosen)]
+    return masks
 
 
 def _named(text: str, given: Tensor) -> Tensor:
@@ -66,15 +81,14 @@ def _named(text: str, given: Tensor) -> Tensor:
     return chosen
 
 
-def _parts(embedding: Tensor, options: dict[str, Any], strength: float, chosen: Tensor) -> list:
-    """One entry, kept before `strength` and free behind it, as far as they lie within its own range."""
-    start, end = options.get(START, 0.0), options.get(END, 1.0)
-    if MASK not in options or strength >= end:
-        return [[embedding, options]]
-    free = _freed(options, chosen)
-    if strength <= start:
-        return [[embedding, free]]
-    return [[embedding, options | {START: start, END: strength}], [embedding, free | {START: strength, END: end}]]
+def in_turn(embedding: Tensor, before: dict[str, Any], after: dict[str, Any], share: float) -> list:
+    """An entry with these options up to a share of the noise schedule, and those behind it, within its own range."""
+    start, end = before.get(START, 0.0), before.get(END, 1.0)
+    if share >= end:
+        return [[embedding, before]]
+    if share <= start:
+        return [[embedding, after]]
+    return [[embedding, before | {START: start, END: share}], [embedding, after | {START: share, END: end}]]
 
 
 def _freed(options: dict[str, Any], chosen: Tensor) -> dict[str, Any]:

@@ -20,7 +20,7 @@ STOCK = ("KSampler", "SamplerCustom")
 WIRES = ("MODEL", "CLIP", "VAE", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER", "AUDIO", "VIDEO")
 LARGEST_CHEAP = {
     *("count", "tile_size", "frames_at_a_time", "fps", "strength", "start_percent", "end_percent", "denoise", "seed"),
-    *("cfg", "overlap"),
+    *("cfg", "overlap", "motion", "frame_distance", "guidance", "pan", "tilt", "zoom"),
 }
 """Inputs whose largest value costs no more than others do."""
 
@@ -215,6 +215,10 @@ ORDINARY: dict[str, Callable[[Callable, Clip, dict[str, list[str]]], Inputs]] = 
     "SEINEDecodeToVideo": _to_video,
     "SEINEGuidanceInterval": _fixed(model=["model", 0], start_percent=0.1, end_percent=0.7),
     "SEINESoftKeyframes": _soft,
+    "SEINECamera": _fixed(
+        positive=["clip", 0], negative=["clip", 1], vae=["model", 2], pan=0.3, tilt=0.0, zoom=0.5, strength=0.9
+    ),
+    "SEINEMotion": _fixed(model=["model", 0], motion=0.5),
     "SEINEPromptTravel": _travel,
     "SEINEModelMerge": _fixed(
         model1=["model", 0], model2=["model", 0], input=0.5, middle=1.0, output=0.0, temporal=0.1

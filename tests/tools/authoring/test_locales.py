@@ -170,7 +170,7 @@ def test_help_pages_say_the_ranges_of_the_schemas(nodes, language):
             cell = described[name][0].replace("2⁶⁴−1", str(2**64 - 1))
             kinds = {"COMFY_AUTOGROW_V3": "IMAGE"}
             assert f"<br>{'COMBO' if isinstance(kind, list) else kinds.get(kind, kind)}" in cell, f"{node}.{name}"
-            numbers = re.findall(r"\d+(?:\.\d+)?", cell)
+            numbers = re.findall(r"(?<!\d)-?\d+(?:\.\d+)?", cell)
             wanted = [options[key] for key in ("min", "max", "step") if key in options]
             assert {json.dumps(number) for number in wanted} <= set(numbers), f"{node}.{name}"
             choices = {f"`{choice}`" for choice in choices_of(name, kind, options)}

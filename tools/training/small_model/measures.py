@@ -6,7 +6,7 @@ Pictures are [3, H, W] and clips [frames, 3, H, W], values 0..1; lengths are in 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -85,8 +85,26 @@ def look_at(picture: Tensor) -> Sighting | None:
 
 def follow(clip: Tensor, colour: str) -> list[Sighting | None]:
     """What has this colour in each frame."""
+    return [_sighting(colour, cover) for cover in covers(clip, colour)]
+
+
+def covers(clip: Tensor, colour: str) -> Tensor:
+    """Where each frame has this colour, bool [frames, H, W]."""
     index = list(world.COLOURS).index(colour)
-    return [_sighting(colour, _nearest_colours(frame) == index) for frame in clip]
+    return torch.stack([_nearest_colours(frame) == index for frame in clip])
+
+
+def displacement(clip: Tensor, colour: str) -> float:
+    """How far what has this colour moves, in pixels per frame: its centre, or its radius where that changes by more.
+
+    From straight lines through both; the radius is that of a disc of the same area. 0 where it is not seen in most
+    frames.
+    """
+    seen = _seen(follow(clip, colour))
+    if not seen:
+        return 0.0
+    dx, dy, growth = _slopes(seen, len(clip), lambda s: s.x, lambda s: s.y, lambda s: math.sqrt(4 * s.area / math.pi))
+    return max(math.hypot(dx, dy), abs(growth)) * clip.shape[-1] / 2 / (len(clip) - 1)
 
 
 def motion(clip: Tensor, colour: str) -> str:
@@ -94,14 +112,10 @@ def motion(clip: Tensor, colour: str) -> str:
 
     From straight lines through the centres and the logarithms of the areas of all frames.
     """
-    seen = [(index, sighting) for index, sighting in enumerate(follow(clip, colour)) if sighting is not None]
-    if len(seen) < max(2, 3 * len(clip) // 4):
+    seen = _seen(follow(clip, colour))
+    if not seen:
         return ""
-    time = torch.tensor([index for index, _ in seen]) / (len(clip) - 1)
-    dx, dy, growth = (
-        _slope(time, torch.tensor([value(sighting) for _, sighting in seen]))
-        for value in (lambda s: s.x, lambda s: s.y, lambda s: math.log(s.area))
-    )
+    dx, dy, growth = _slopes(seen, len(clip), lambda s: s.x, lambda s: s.y, lambda s: math.log(s.area))
     if abs(growth) > math.log(LEAST_GROWTH) and abs(growth) > 2 * max(abs(dx), abs(dy)):
         return "grow" if growth > 0 else "shrink"
     if max(abs(dx), abs(dy)) < LEAST_WAY:
@@ -111,9 +125,18 @@ def motion(clip: Tensor, colour: str) -> str:
     return "down" if dy > 0 else "up"
 
 
-def _slope(time: Tensor, values: Tensor) -> float:
+def _seen(sightings: list[Sighting | None]) -> list[tuple[int, Sighting]]:
+    """Frames and what was seen in them; nothing where that is not most of the clip."""
+    seen = [(index, sighting) for index, sighting in enumerate(sightings) if sighting is not None]
+    return seen if len(seen) >= max(2, 3 * len(sightings) // 4) else []
+
+
+def _slopes(seen: list[tuple[int, Sighting]], frames: int, *values: Callable[[Sighting], float]) -> list[float]:
+    """By how much each of the values changes over the clip, on the straight line through all of them."""
+    time = torch.tensor([index for index, _ in seen]) / (frames - 1)
     centred = time - time.mean()
-    return float((centred * values).sum() / centred.square().sum())
+    measured = (torch.tensor([value(sighting) for _, sighting in seen]) for value in values)
+    return [float((centred * each).sum() / centred.square().sum()) for each in measured]
 
 
 def _nearest_colours(picture: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+"""More motion from the distance of frames: SEINE's temporal attention reads it from rotary positions.
+
+Frames that lie farther apart show more of what happens between them; and the network's own answer for frames that lie
+closer is what a slower clip would be, from which a step can be guided away.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import comfy.samplers
+from torch import Tensor
+
+from ..seine_model.inputs import check_number
+from .sampling import schedule_of
+
+SLOW = 0.5
+"""Distance of frames, against the model's own, in the prediction that is guided away from."""
+WIDEST, STRONGEST = 1.0, 8.0
+
+
+def with_motion(model: Any, motion: float, distance: float, guidance: float, end: float) -> Any:
+    """A MODEL that moves more, by `motion` 0..1; with 0 the same one.
+
+    distance: by how much farther apart frames are at motion 1, as a share. guidance: how strongly at motion 1 a step
+    is guided away from slow motion, up to `end`, a share of the timesteps; it costs a prediction of one more prompt.
+    Raises ValueError for a model that is not SEINE.
+    """
+    sampling = schedule_of(model)
+    limits = {"motion": (motion, 1.0), "frame_distance": (distance, WIDEST), "guidance": (guidance, STRONGEST)}
+    for name, (value, most) in {**limits, "end_percent": (end, 1.0)}.items():
+        check_number(value, name, 0.0, most)
+    own = _distance(model.model_options)
+    patched = model.clone()
+    if motion * distance > 0:
+        patched.model_options = _at_distance(patched.model_options, own * (1 + motion * distance))
+    if motion * guidance > 0 and end > 0:
+        lowest, weight, slow = float(sampling.percent_to_sigma(end)), motion * guidance, own * SLOW
+
+        def away_from_slow(arguments: dict[str, Any]) -> Tensor:
+            if float(arguments["sigma"].max()) < lowest:
+                return arguments["denoised"]
+            found = comfy.samplers.calc_cond_batch(
+                arguments["model"],
+                [[_other(prompt) for prompt in arguments["cond"]]],
+                arguments["input"],
+                arguments["sigma"],
+                _at_distance(arguments["model_options"], slow),
+            )
+            return arguments["denoised"] + weight * (arguments["cond_denoised"] - found[0])
+
+        patched.set_model_sampler_post_cfg_function(away_from_slow)
+    return patched
+
+
+def _other(prompt: dict[str, Any]) -> dict[str, Any]:
+    """The prompt as one of its own, so that step caches do not take one prediction for the other."""
+    return {**prompt, "uuid": uuid.uuid5(prompt["uuid"], "slow")}
+
+
+def _distance(options: dict[str, Any]) -> float:
+    """Of neighbouring frames: 1, or what core's ScaleROPE says."""
+    return options.get("transformer_options", {}).get("rope_options", {}).get("scale_t", 1.0)
+
+
+def _at_distance(options: dict[str, Any], distance: float) -> dict[str, Any]:
+    """A copy of model options with frames at this distance."""
+    transformer = options.get("transformer_options", {})
+    rope = {**transformer.get("rope_options", {}), "scale_t": distance}
+    return {**options, "transformer_options": {**transformer, "rope_options": rope}}

@@ -1,0 +1,49 @@
+"""A camera over the first given picture."""
+
+import pytest
+import torch
+
+from tests.graphs import clip, latents, node, sampled
+from tools.hosting.client import ExecutionFailed
+
+
+def graph(images=1, videos=1, **cameras):
+    """A clip, and the same behind each of these cameras."""
+    made = clip("first frames" if images else "text to video", images=images, videos=videos)
+    made["keyframes"] = node("EmptyImage", width=64, height=64, batch_size=1, color=0xC04020)
+    made["half"] = node("EmptyImage", width=32, height=64, batch_size=1, color=0x20C080)
+    made["picture"] = node(
+        "ImageCompositeMasked", destination=["keyframes", 0], source=["half", 0], x=0, y=0, resize_source=False
+    )
+    if images:
+        made["clip"]["inputs"]["keyframes"] = ["picture", 0]
+    made = sampled(made, steps=4)
+    for name, dials in cameras.items():
+        given = {"pan": 0.0, "tilt": 0.0, "zoom": 0.0, "strength": 0.6} | dials
+        inputs = {"positive": ["clip", 0], "negative": ["clip", 1], "vae": ["model", 2]}
+        made[f"{name} camera"] = node("SEINECamera", **inputs, **given)
+        prompts = {"positive": [f"{name} camera", 0], "negative": [f"{name} camera", 1]}
+        made[f"{name} sample"] = node("SEINEKSampler", **(made["sample"]["inputs"] | prompts))
+        made[name] = node("SaveLatent", samples=[f"{name} sample", 0], filename_prefix="latents/test")
+    return made
+
+
+def test_dials(client):
+    found = latents(
+        client,
+        graph(still={}, none={"pan": 1.0, "strength": 0.0}, pan={"pan": 1.0}, back={"pan": -1.0}, zoom={"zoom": 1.0}),
+    )
+    assert torch.equal(found["still"], found["latent"]) and torch.equal(found["none"], found["latent"])
+    different = [found[name] for name in ("latent", "pan", "back", "zoom")]
+    assert all(not torch.equal(a, b) for i, a in enumerate(different) for b in different[:i])
+    assert all(each.isfinite().all() for each in different)
+
+
+def test_two_clips_are_each_as_alone(client):
+    one, two = (latents(client, graph(videos=videos, pan={"pan": 1.0}))["pan"] for videos in (1, 2))
+    assert len(two) == 8 and torch.allclose(two[:4], one, atol=1e-2)
+
+
+def test_text_alone_has_no_picture(client):
+    with pytest.raises(ExecutionFailed, match="positive: it carries no picture for the camera to move over"):
+        latents(client, graph(images=0, pan={"pan": 1.0}))
