@@ -15,8 +15,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.judged import mean
 from benchmarks.motion import clips_of
-from benchmarks.small_model import _mean
 from tools.hosting import environment, hosts
 from tools.train import SMALL
 
@@ -71,10 +71,10 @@ def _row(run: dict[str, Any], clips: Any, scenes: list, truth: list, seconds: fl
     from tools.training.small_model.camera import camera_motion
 
     seen = [camera_motion(clip, scene.look.colour) for clip, scene in zip(clips, scenes, strict=True)]
-    right, down, zoom = (_mean([getattr(each, name) for each in seen]) for name in ("right", "down", "zoom"))
-    first = _mean([measures.psnr(clip[0], real[0]) for clip, real in zip(clips, truth, strict=True)])
-    smooth = _mean([measures.smoothness(clip) for clip in clips])
-    asked = _mean([each.name == run["way"] for each in seen])
+    right, down, zoom = (mean([getattr(each, name) for each in seen]) for name in ("right", "down", "zoom"))
+    first = mean([measures.psnr(clip[0], real[0]) for clip, real in zip(clips, truth, strict=True)])
+    smooth = mean([measures.smoothness(clip) for clip in clips])
+    asked = mean([each.name == run["way"] for each in seen])
     return (
         f"| {run['name']} | {asked:.0%} | {right:+.2f}, {down:+.2f} | {zoom:.4f} | {first:.1f} | {smooth:.2f} "
         f"| {seconds:.1f} |"

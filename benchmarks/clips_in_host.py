@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import comfy.sd
 import torch
 from comfyui_seine.comfy_adapter import files
 from comfyui_seine.comfy_adapter.guidance import in_interval
@@ -73,6 +74,8 @@ def make(
         positive, negative = SEINESoftKeyframes.execute(positive, negative, run["soft"], "-1").args
     if "camera" in run:
         positive, negative = SEINECamera.execute(positive, negative, vae, **run["camera"]).args
+    if "lora" in run:
+        model = comfy.sd.load_lora_for_models(model, None, load_file(run["lora"]), 1.0, 0.0)[0]
     if "guided" in run:
         model = in_interval(model, *run["guided"])
     if "dials" in run:

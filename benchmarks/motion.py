@@ -16,7 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.small_model import DEFAULT, MOTIONS, _mean
+from benchmarks.judged import mean
+from benchmarks.small_model import DEFAULT, MOTIONS
 from tools.hosting import environment, hosts
 from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
@@ -133,11 +134,11 @@ def judge(clips: Any, scenes: list, truth: list, task: str) -> dict[str, float |
     pairs = list(zip(clips, colours, strict=True))
     first = [measures.psnr(clip[0], real[0]) for clip, real in zip(clips, truth, strict=True)]
     return {
-        "displacement": _mean([measures.displacement(*pair) for pair in pairs]),
-        "first": _mean(first) if task == "image to video" else None,
-        "smoothness": _mean([measures.smoothness(clip) for clip in clips]),
-        "motion": _mean([measures.motion(*pair) == scene.motion for pair, scene in zip(pairs, scenes, strict=True)]),
-        "looks": _mean([bool(s) and (s.colour, s.shape) == look for s, look in zip(middles, looks, strict=True)]),
+        "displacement": mean([measures.displacement(*pair) for pair in pairs]),
+        "first": mean(first) if task == "image to video" else None,
+        "smoothness": mean([measures.smoothness(clip) for clip in clips]),
+        "motion": mean([measures.motion(*pair) == scene.motion for pair, scene in zip(pairs, scenes, strict=True)]),
+        "looks": mean([bool(s) and (s.colour, s.shape) == look for s, look in zip(middles, looks, strict=True)]),
     }
 
 

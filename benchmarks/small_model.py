@@ -11,12 +11,12 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.judged import Result, judge, mean
 from tools.demo import sees_gpu
 from tools.hosting import environment, hosts
 from tools.hosting.model_files import SMALL_CFG
@@ -42,8 +42,10 @@ CACHES = (None, 0.05, 0.1, 0.2, 0.4)
 PRECISIONS = ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")
 FILE_FORMATS = ("int8", "fp8_scaled")
 """Of the converter; files in them are made of the model."""
-TABLES = ("quality", "samplers", "steps", "guidance", "soft", "cache", "precision", "broken")
-COMPARED = ("cache", "precision")
+FEW = ((4, 2.0), (4, 1.0), (2, 1.0), (1, 1.0))
+"""Steps and cfg of few predictions, by the sampler and on the timesteps that a distilled model is made for."""
+TABLES = ("quality", "samplers", "steps", "few", "guidance", "soft", "cache", "precision", "broken")
+COMPARED = ("few", "cache", "precision")
 """Tables whose clips are also compared with those of their first row."""
 BROKEN = ("untrained", "inverted mask", "no temporal attention")
 
@@ -55,6 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cfg", type=float, default=SMALL_CFG, help=f"guidance (default {SMALL_CFG:g})")
     parser.add_argument("--steps", type=int, help="steps of the first table (default: the sampler's)")
     parser.add_argument("--only", choices=TABLES, nargs="+", help="some of the tables only")
+    parser.add_argument("--lora", type=Path, help="of tools/train.py distill-small: few steps with it, too")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto: a GPU where torch sees one")
@@ -81,25 +84,6 @@ def main() -> int:
     return 0
 
 
-@dataclass
-class Result:
-    """What one run measured, averaged over its scenes; None where the task has no such measure."""
-
-    name: str
-    task: str
-    seconds: float
-    first: float | None = None
-    last: float | None = None
-    reconstruction: float = 0.0
-    clip: float | None = None
-    same: float | None = None
-    motion: float | None = None
-    colour: float = 0.0
-    shape: float = 0.0
-    both: float = 0.0
-    smoothness: float = 0.0
-
-
 def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """What to make: name, table, model file, task and sampler settings."""
     wanted = arguments.only or TABLES
@@ -116,6 +100,8 @@ def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
             for task in ("transition", "text to video"):
                 settings = {**DEFAULT, "steps": steps}
                 runs.append({"name": f"ddim {steps}", "table": "steps", "task": task, "model": model, **settings})
+    if "few" in wanted:
+        runs += [run | {"task": task, "model": model} for run in few_runs(arguments) for task in TASKS]
     if "guidance" in wanted:
         for interval in INTERVALS:
             name = f"cfg from {interval[0]:.0%} to {interval[1]:.0%}"
@@ -149,7 +135,25 @@ def runs_of(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
                 if not (name == "inverted mask" and task == "text to video")
             ]
     for index, run in enumerate(runs):
-        run |= {"cfg": arguments.cfg, "scenes": arguments.scenes, "target": str(folder / f"{index}.safetensors")}
+        run |= {
+            "cfg": run.get("cfg", arguments.cfg),
+            "scenes": arguments.scenes,
+            "target": str(folder / f"{index}.safetensors"),
+        }
+    return runs
+
+
+def few_runs(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The default, and few predictions of the model as it is and with a LoRA for them."""
+    runs = [{"name": "default", "table": "few", **DEFAULT}]
+    for lora in (None, arguments.lora) if arguments.lora else (None,):
+        for steps, cfg in FEW:
+            settings = {"sampler_name": "euler", "scheduler": "simple", "steps": steps, "cfg": cfg}
+            name = f"{steps} steps, cfg {cfg:g}"
+            if lora is None:
+                runs.append({"name": name, "table": "few", **settings})
+            elif cfg == 1:
+                runs.append({"name": f"{name}, {lora.stem}", "table": "few", "lora": str(lora.resolve()), **settings})
     return runs
 
 
@@ -196,7 +200,7 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
             of = compared.setdefault((run["table"], run["task"]), made["clips"])
             if of is not made["clips"]:
                 pairs = zip(made["clips"], of, strict=True)
-                result.same = _mean([measures.psnr(clip, other) for clip, other in pairs])
+                result.same = mean([measures.psnr(clip, other) for clip, other in pairs])
         results.append((run, result))
         if run["table"] == "quality":
             clips[run["task"]] = made["clips"]
@@ -221,35 +225,6 @@ def broken_models(model: Path, folder: Path) -> list[Path]:
         files.append(folder / f"{name}.safetensors")
         save_file(tensors | changed, files[-1], metadata)
     return files
-
-
-def judge(
-    run: dict[str, Any], seconds: float, scenes: Sequence, truth: Sequence, clips: Any, reconstructed: Any
-) -> Result:
-    from tools.training.small_model import measures
-
-    kept = {"image to video": ("first",), "transition": ("first", "last"), "text to video": ()}[run["task"]]
-    result = Result(run["name"], run["task"], seconds)
-    for name, index in (("first", 0), ("last", -1)):
-        if name in kept:
-            values = [measures.psnr(clip[index], real[index]) for clip, real in zip(clips, truth, strict=True)]
-            setattr(result, name, _mean(values))
-    ends = [(0, 0), (1, -1)][: max(len(kept), 1)]
-    result.reconstruction = _mean(
-        [measures.psnr(reconstructed[end][i], real[at]) for end, at in ends for i, real in enumerate(truth)]
-    )
-    if run["task"] == "transition":
-        result.clip = _mean([measures.psnr(clip, real) for clip, real in zip(clips, truth, strict=True)])
-    pairs = list(zip(clips, scenes, strict=True))
-    result.motion = _mean([measures.motion(clip, scene.look.colour) == scene.motion for clip, scene in pairs])
-    seen = [(measures.look_at(clip[len(clip) // 2]), scene.look) for clip, scene in pairs]
-    result.colour = _mean([sight is not None and sight.colour == look.colour for sight, look in seen])
-    result.shape = _mean([sight is not None and sight.shape == look.shape for sight, look in seen])
-    result.both = _mean(
-        [sight is not None and (sight.colour, sight.shape) == (look.colour, look.shape) for sight, look in seen]
-    )
-    result.smoothness = _mean([measures.smoothness(clip) for clip in clips])
-    return result
 
 
 def report(results: list[tuple[dict[str, Any], Result]], json_file: Path | None) -> None:
@@ -283,10 +258,6 @@ def _cell(name: str, value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.0%}" if name in ("motion", "colour", "shape", "both") else f"{value:.2f}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(map(float, values)) / len(values)
 
 
 def _stack(tensors: Sequence) -> Any:
