@@ -18,7 +18,15 @@ LIMITS = {"fp32": 1e-5, "fp16": 2e-3}
 POINTERS = ("_from", "_to", "_in")
 NUMBERS = {"eps": "fp32", "scale": "fp32"}
 KERNELS = {
-    "_attend": {"HEADS": 8, "DIM": 40, "TURNED": 32, "BLOCK_FRAMES": 16, "BLOCK_DIM": 64, "PRECISION": "tf32"},
+    "_attend": {
+        "HEADS": 8,
+        "DIM": 40,
+        "TURNED": 32,
+        "REST": 16,
+        "BLOCK_FRAMES": 16,
+        "WHOLE": True,
+        "PRECISION": "tf32",
+    },
     "_sum_up": {"BLOCK_PIXELS": 32, "BLOCK_CHANNELS": 64, "ADDS": True},
     "_combine": {"SIZE": 10, "BLOCK_CHANNELS": 16, "BLOCK_CHUNKS": 64},
     "_scale": {"BLOCK_PIXELS": 32, "BLOCK_CHANNELS": 64, "ADDS": True, "ACTIVATES": True},
