@@ -11,6 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .config import ROTARY_DIM
+from .triton_launch import launch, parts, power_of_two
 from .triton_norms import CHANNELS, PIXELS
 
 ROWS, COLUMNS = 4, 256
@@ -29,31 +30,21 @@ def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tenso
         (q.stride(i) for i in (2, 1, 0) if q.shape[i] > 1), 0
     )  # PyTorch's stride of a single one means nothing
     out = q.new_empty(q.shape)
-    block = max(16, triton.next_power_of_2(frames))
-    rest = max(16, triton.next_power_of_2(dim - ROTARY_DIM)) if dim > ROTARY_DIM else 0
+    block = max(16, power_of_two(frames))
+    rest = max(16, power_of_two(dim - ROTARY_DIM)) if dim > ROTARY_DIM else 0
     # Sixteen frames are what one warp multiplies. Exact products of float32 are computed by more.
     warps = block // 16 if q.dtype != torch.float32 else block // 4
-    _attend[(videos * pixels * heads,)](
-        q,
-        k,
-        v,
-        bias,
-        cos,
-        sin,
-        out,
-        pixels,
-        frames,
-        apart,
-        dim**-0.5,
-        HEADS=heads,
-        DIM=dim,
-        TURNED=ROTARY_DIM,
-        REST=rest,
-        BLOCK_FRAMES=block,
-        WHOLE=frames == block,
-        PRECISION="ieee" if q.dtype == torch.float32 else "tf32",
-        num_warps=min(warps, MOST_WARPS),
-    )
+    constants = {
+        "HEADS": heads,
+        "DIM": dim,
+        "TURNED": ROTARY_DIM,
+        "REST": rest,
+        "BLOCK_FRAMES": block,
+        "WHOLE": frames == block,
+        "PRECISION": "ieee" if q.dtype == torch.float32 else "tf32",
+    }
+    given = q, k, v, bias, cos, sin, out, pixels, frames, apart, dim**-0.5
+    launch(_attend, (videos * pixels * heads, 1, 1), given, constants, num_warps=min(warps, MOST_WARPS))
     return out
 
 
@@ -130,7 +121,8 @@ def gate(x: Tensor) -> Tensor:
     inner = x.shape[-1] // 2
     out = x.new_empty(*x.shape[:-1], inner)
     rows = out.numel() // inner
-    _gate[(triton.cdiv(rows, ROWS), triton.cdiv(inner, COLUMNS))](x, out, rows, inner, ROWS=ROWS, COLUMNS=COLUMNS)
+    grid = (parts(rows, ROWS), parts(inner, COLUMNS), 1)
+    launch(_gate, grid, (x, out, rows, inner), {"ROWS": ROWS, "COLUMNS": COLUMNS})
     return out
 
 
@@ -149,8 +141,8 @@ def add_up(x: Tensor, residual: Tensor, bias: Tensor) -> None:
     """Adds a tensor and a bias ``[channels]`` to x ``[..., channels]``, all dense."""
     channels = x.shape[-1]
     rows = x.numel() // channels
-    grid = (triton.cdiv(rows, PIXELS), triton.cdiv(channels, CHANNELS))
-    _add_up[grid](x, residual, bias, rows, channels, ROWS=PIXELS, COLUMNS=CHANNELS)
+    grid = (parts(rows, PIXELS), parts(channels, CHANNELS), 1)
+    launch(_add_up, grid, (x, residual, bias, rows, channels), {"ROWS": PIXELS, "COLUMNS": CHANNELS})
 
 
 @triton.jit

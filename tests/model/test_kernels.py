@@ -82,7 +82,7 @@ def test_each_compiles(name, card, dtype, ones):
     for argument in kernel.arg_names:
         if argument.endswith(POINTERS):
             # Sums are kept in float32.
-            types[argument] = "*fp32" if argument.split("_")[0] in ("mean", "square", "scale", "shift") else f"*{dtype}"
+            types[argument] = "*fp32" if argument.split("_")[0] in ("sums", "factors") else f"*{dtype}"
         elif argument in constants:
             types[argument] = "constexpr"
         elif argument in NUMBERS:
