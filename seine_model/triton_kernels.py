@@ -32,8 +32,6 @@ def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tenso
     out = q.new_empty(q.shape)
     block = max(16, power_of_two(frames))
     rest = max(16, power_of_two(dim - ROTARY_DIM)) if dim > ROTARY_DIM else 0
-    # Sixteen frames are what one warp multiplies. Exact products of float32 are computed by more.
-    warps = block // 16 if q.dtype != torch.float32 else block // 4
     constants = {
         "HEADS": heads,
         "DIM": dim,
@@ -44,8 +42,13 @@ def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tenso
         "PRECISION": "ieee" if q.dtype == torch.float32 else "tf32",
     }
     given = q, k, v, bias, cos, sin, out, pixels, frames, apart, dim**-0.5
-    launch(_attend, (videos * pixels * heads, 1, 1), given, constants, num_warps=min(warps, MOST_WARPS))
+    launch(_attend, (videos * pixels * heads, 1, 1), given, constants, num_warps=warps_of(block, q.dtype))
     return out
+
+
+def warps_of(frames: int, dtype: torch.dtype) -> int:
+    """That attend over so many: sixteen frames are what one multiplies, and exact products of float32 take more."""
+    return min(frames // (4 if dtype == torch.float32 else 16), MOST_WARPS)
 
 
 @triton.jit
