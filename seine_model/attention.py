@@ -21,7 +21,7 @@ _working: dict[tuple[str, int | None, torch.dtype], bool] = {}
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The default attention: ``[batch, tokens, heads*dim]`` each."""
     attend = by_cudnn if takes_cudnn(q, k, heads) else F.scaled_dot_product_attention
-    out = attend(*(t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v)))
+    out = attend(*(t.view(*t.shape[:2], heads, -1).transpose(1, 2) for t in (q, k, v)))
     return out.transpose(1, 2).flatten(2)
 
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from . import fused
 from .device_choices import are_few_pixels, convolves_as_product, doubles_within, is_small_map
+from .fused import PLAIN
 from .lending import lender
-from .products import PLAIN, is_plain
+from .products import is_plain
 
 
 @lru_cache(maxsize=8)

@@ -21,8 +21,8 @@ LARGE_INPUT = 2**24
 """Values of a product's input: from 32 MB in half precision on, a card's cache does not hold it for the next one."""
 MOST_COLUMNS = 640
 """Of a feed-forward's input, up to which its product is our own: of more, the gate is a smaller part."""
-MOST_FRAMES_AT_ONCE = 128
-"""That our kernel attends over, which has all of them in registers."""
+MOST_FRAMES_AT_ONCE = 64
+"""That our kernel attends over in half precision; of more, its tiles exceed the 64 KB that Turing's cards have."""
 HALVES = (torch.float16, torch.bfloat16)
 CUDNN = 91000
 """The version from which its attention was tried."""
@@ -87,6 +87,11 @@ def multiplies_at_once(x: Tensor) -> bool:
 def multiplies_with_gates(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether there is a product of our own with the gate behind it. Its tiles are chosen for Hopper."""
     return is_hopper(device) and dtype in HALVES
+
+
+def attends_in_one(frames: int, dtype: torch.dtype) -> bool:
+    """Whether our kernel attends over so many frames, which it has all at once."""
+    return frames * dtype.itemsize <= 2 * MOST_FRAMES_AT_ONCE
 
 
 def has_kernels(device: torch.device) -> bool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache, wraps
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from . import device_choices
 from .config import ROTARY_DIM
@@ -22,6 +24,11 @@ NAMESPACE = f"seine_{zlib.crc32(__name__.encode()):x}"
 """Of the operators: the package may be there more than once, and a host's name of it is a path."""
 TOLERANCE = 2e-2
 """How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
+
+HEADS = (40, 80, 160)
+"""Values of SEINE's heads: what a card has no room for differs by them."""
+PLAIN = (Tensor, nn.Parameter)
+"""Types of tensors that are their numbers: a host's own types have others, which stand for them."""
 
 _working: dict[tuple[str, int | None, torch.dtype], bool] = {}
 _multiplying: dict[tuple[str, int | None, torch.dtype], bool] = {}
@@ -61,10 +68,13 @@ def prepare(device: torch.device, dtype: torch.dtype) -> None:
 @torch.no_grad()
 def _are_right(device: torch.device, dtype: torch.dtype) -> bool:
     """Each beside PyTorch's operators, on a few random numbers; says so in the log where one is wrong."""
-    wrong = [name for name, out, expected in _trials(device, dtype) if not _agree(out, expected)]
-    if wrong:
-        logging.warning("SEINE: %s wrong on %s in %s: PyTorch's operators are used", ", ".join(wrong), device, dtype)
-    return not wrong
+    for _ in range(2):  # the second time they are launched as they were compiled the first time
+        wrong = [name for name, out, expected in _trials(device, dtype) if not _agree(out, expected)]
+        if wrong:
+            names = ", ".join(wrong)
+            logging.warning("SEINE: %s wrong on %s in %s: PyTorch's operators are used", names, device, dtype)
+            return False
+    return True
 
 
 def _agree(out: Tensor, expected: Tensor) -> bool:
@@ -81,17 +91,19 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
     def numbers(*shape: int) -> Tensor:
         return torch.randn(shape, device=device, generator=generator).to(dtype)
 
-    frames, width = 5, 40
-    q, k, v = numbers(1, frames, 2, 3, 2, width).unbind(3)
+    frames = 5
     bias, angles = numbers(2, frames, frames), numbers(frames, ROTARY_DIM // 2).float()
     cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
     positions = FramePositions(cos.float(), sin.float(), torch.empty(0))
-    # By pixel, as they are rotated, and copied, since that is done in place.
-    turned = [rotate_(t.transpose(1, 2).float().clone(), positions) for t in (q, k)]
-    scores = torch.einsum("npqhd,npkhd->nphqk", *turned) / width**0.5 + bias.float()
-    expected = torch.einsum("nphqk,nkphd->nqphd", scores.softmax(-1), v.float())
-    yield "attention over frames", attend_over_frames(q, k, v, bias, cos, sin), expected
+    for width in HEADS:
+        q, k, v = numbers(1, frames, 2, 3, 2, width).unbind(3)
+        # By pixel, as they are rotated, and copied, since that is done in place.
+        turned = [rotate_(t.transpose(1, 2).float().clone(), positions) for t in (q, k)]
+        scores = torch.einsum("npqhd,npkhd->nphqk", *turned) / width**0.5 + bias.float()
+        expected = torch.einsum("nphqk,nkphd->nqphd", scores.softmax(-1), v.float())
+        yield f"attention over frames ({width})", attend_over_frames(q, k, v, bias, cos, sin), expected
 
+    width = HEADS[0]
     x, added, weight, shift = numbers(1, 6, width), numbers(2, width), numbers(width), numbers(width)
     summed = x.float() + added.float().repeat_interleave(3, 0)
     norm = F.group_norm(summed.transpose(1, 2), 8, weight.float(), shift.float(), 1e-5).transpose(1, 2)
@@ -119,20 +131,52 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
     yield "doubled map", interleave(parts.to(dtype), shift).permute(0, 3, 1, 2), expected
 
 
-def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
-    """A function of the kernels' modules, on the card that x is on: Triton takes the current one."""
+@lru_cache(maxsize=1)
+def _functions() -> dict[str, Callable]:
+    """Those of the kernels' modules, which want Triton."""
     from . import triton_convolutions, triton_kernels, triton_norms, triton_products
 
     modules = triton_convolutions, triton_kernels, triton_norms, triton_products
-    with torch.cuda.device_of(x):
-        return next(getattr(module, kernel) for module in modules if hasattr(module, kernel))(x, *others)
+    return {name: function for module in modules for name, function in vars(module).items()}
 
 
-@torch.library.custom_op(
-    f"{NAMESPACE}::attend_over_frames",
-    mutates_args=(),
-    schema="(Tensor q, Tensor k, Tensor v, Tensor bias, Tensor cos, Tensor sin) -> Tensor",
-)
+def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
+    """A function of the kernels' modules, on the card that x is on: Triton takes the current one."""
+    function = _functions()[kernel]
+    if x.is_cuda and x.device.index != torch.cuda.current_device():
+        with torch.cuda.device_of(x):
+            return function(x, *others)
+    return function(x, *others)
+
+
+def _is_watched(x: Tensor) -> bool:
+    """Whether an operator is to be seen, and not what its function does: by a compiler, a counter, a tracer."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return True
+    return type(x) not in PLAIN or _get_current_dispatch_mode() is not None
+
+
+def _operator(schema: str, mutates: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:
+    """An operator for whatever looks on; else the function itself, since PyTorch's way to it takes longer than it does.
+
+    schema: without the name, which is the function's.
+    """
+
+    def made(function: Callable) -> Callable:
+        name = f"{NAMESPACE}::{function.__name__}"
+        operator = torch.library.custom_op(name, mutates_args=mutates, schema=schema)(function)
+
+        @wraps(function)
+        def call(x: Tensor, *others: Any) -> Any:
+            return operator(x, *others) if _is_watched(x) else function(x, *others)
+
+        call.register_fake = operator.register_fake
+        return call
+
+    return made
+
+
+@_operator("(Tensor q, Tensor k, Tensor v, Tensor bias, Tensor cos, Tensor sin) -> Tensor")
 def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotates q and k and attends with a bias: ``[videos, frames, pixels, heads, dim]`` each; the same shape, dense.
 
@@ -147,11 +191,7 @@ def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -
     return q.new_empty(q.shape)
 
 
-@torch.library.custom_op(
-    f"{NAMESPACE}::normalise",
-    mutates_args=(),
-    schema="(Tensor x, int groups, Tensor weight, Tensor bias, float eps, bool activate, Tensor? added) -> Tensor",
-)
+@_operator("(Tensor x, int groups, Tensor weight, Tensor bias, float eps, bool activate, Tensor? added) -> Tensor")
 def normalise(
     x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, activate: bool, added: Tensor | None
 ) -> Tensor:
@@ -167,7 +207,7 @@ def _(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, activate
     return torch.empty_like(x)
 
 
-@torch.library.custom_op(f"{NAMESPACE}::gate", mutates_args=(), schema="(Tensor x) -> Tensor")
+@_operator("(Tensor x) -> Tensor")
 def gate(x: Tensor) -> Tensor:
     """Half of the last dimension times the GELU of the other: dense ``[..., 2*inner]`` to ``[..., inner]``."""
     return _launch("gate", x)
@@ -178,9 +218,7 @@ def _(x: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:-1], x.shape[-1] // 2)
 
 
-@torch.library.custom_op(
-    f"{NAMESPACE}::gated_product", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor bias) -> Tensor"
-)
+@_operator("(Tensor x, Tensor weight, Tensor bias) -> Tensor")
 def gated_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`gate` of ``x @ weight.T + bias``, dense: ``[..., width]`` to ``[..., inner]``; weight ``[2*inner, width]``."""
     return _launch("gated_product", x, weight, bias)
@@ -191,9 +229,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:-1], len(weight) // 2)
 
 
-@torch.library.custom_op(
-    f"{NAMESPACE}::layer_norm", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor"
-)
+@_operator("(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor")
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """LayerNorm of dense rows ``[..., channels]``."""
     return _launch("normalise_rows", x, None, weight, bias, eps)[1]
@@ -204,11 +240,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     return torch.empty_like(x)
 
 
-@torch.library.custom_op(
-    f"{NAMESPACE}::add_and_layer_norm",
-    mutates_args=(),
-    schema="(Tensor x, Tensor added, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor)",
-)
+@_operator("(Tensor x, Tensor added, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor)")
 def add_and_layer_norm(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """The sum of dense rows ``[..., channels]``, and its LayerNorm."""
     return _launch("normalise_rows", x, added, weight, bias, eps)
@@ -219,7 +251,7 @@ def _(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tup
     return torch.empty_like(x), torch.empty_like(x)
 
 
-@torch.library.custom_op(f"{NAMESPACE}::channels_last", mutates_args=(), schema="(Tensor weight) -> Tensor")
+@_operator("(Tensor weight) -> Tensor")
 def channels_last(weight: Tensor) -> Tensor:
     """A dense kernel of convolutions ``[out, in, height, width]`` in the order in which they read it."""
     return _launch("reorder", weight)
@@ -230,7 +262,7 @@ def _(weight: Tensor) -> Tensor:
     return torch.empty_like(weight, memory_format=torch.channels_last)
 
 
-@torch.library.custom_op(f"{NAMESPACE}::quarters", mutates_args=(), schema="(Tensor weight) -> Tensor")
+@_operator("(Tensor weight) -> Tensor")
 def quarters(weight: Tensor) -> Tensor:
     """What a 3x3 convolution of a doubled map is of the map itself: four 2x2 ones, one after the other.
 
@@ -246,7 +278,7 @@ def _(weight: Tensor) -> Tensor:
     return torch.cat([quarter] * 4).contiguous(memory_format=torch.channels_last)
 
 
-@torch.library.custom_op(f"{NAMESPACE}::interleave", mutates_args=(), schema="(Tensor quarters, Tensor bias) -> Tensor")
+@_operator("(Tensor quarters, Tensor bias) -> Tensor")
 def interleave(quarters: Tensor, bias: Tensor) -> Tensor:
     """Dense ``[rows, h + 1, w + 1, 4*channels]``, convolved with `quarters` and one pixel of padding, and a bias.
 
@@ -261,9 +293,7 @@ def _(quarters: Tensor, bias: Tensor) -> Tensor:
     return quarters.new_empty(rows, 2 * height - 2, 2 * width - 2, channels // 4)
 
 
-@torch.library.custom_op(
-    f"{NAMESPACE}::add_up_", mutates_args=("x",), schema="(Tensor(a!) x, Tensor residual, Tensor bias) -> ()"
-)
+@_operator("(Tensor(a!) x, Tensor residual, Tensor bias) -> ()", mutates=("x",))
 def add_up_(x: Tensor, residual: Tensor, bias: Tensor) -> None:
     """Adds a tensor and a bias ``[channels]`` to x ``[..., channels]``, all dense."""
     _launch("add_up", x, residual, bias)

@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import device_choices, fused
+from .fused import PLAIN
 
-PLAIN = (Tensor, nn.Parameter)
-"""Types of weights that are their numbers: a host's own types have others, which stand for them."""
 Lender = tuple[Callable, Callable]
 """What `lending.lender` gives."""
 

@@ -124,7 +124,7 @@ class TemporalAttention(nn.Module):
 
     def forward(self, x: Tensor, positions: FramePositions) -> Tensor:
         """``[videos, pixels, frames, width]`` to the same shape (before the residual)."""
-        if fused.are_ready(x) and positions.frames <= device_choices.MOST_FRAMES_AT_ONCE:
+        if fused.are_ready(x) and device_choices.attends_in_one(positions.frames, x.dtype):
             return self._in_one(x.transpose(1, 2), positions).transpose(1, 2)
         rows = x.flatten(0, 1)  # ComfyUI's products in fp8 take three dimensions at most
         q = rotate_(self._heads(self.to_q(rows)), positions).transpose(-3, -2)
@@ -142,7 +142,7 @@ class TemporalAttention(nn.Module):
         """The same of ``[videos, frames, pixels, width]``, as maps lie, by one kernel between the projections."""
         rows = x.flatten(0, 1)
         products = together((self.to_q, self.to_k, self.to_v), rows, self._lender)
-        q, k, v = (self._heads(product.unflatten(0, x.shape[:2])) for product in products)
+        q, k, v = (product.view(*x.shape[:3], self.heads, -1) for product in products)
         bias = self.time_rel_pos_bias(positions.buckets, q.dtype)[0]
         out = fused.attend_over_frames(q, k, v, bias, positions.cos, positions.sin)
         return self.to_out[0](out.view(rows.shape)).view(x.shape)

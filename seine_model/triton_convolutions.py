@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .triton_launch import launch, parts
 from .triton_norms import CHANNELS, PIXELS
 
 COLUMNS = 256
@@ -17,8 +18,8 @@ def reorder(weight: Tensor) -> Tensor:
     """A dense ``[out, in, height, width]`` channels-last."""
     out = torch.empty_like(weight, memory_format=torch.channels_last)
     rows, channels, height, width = weight.shape
-    grid = (rows, triton.cdiv(channels, COLUMNS))
-    _reorder[grid](weight, out, channels, PLACES=height * width, COLUMNS=COLUMNS)
+    grid = (rows, parts(channels, COLUMNS), 1)
+    launch(_reorder, grid, (weight, out, channels), {"PLACES": height * width, "COLUMNS": COLUMNS})
     return out
 
 
@@ -38,8 +39,8 @@ def quarters(weight: Tensor) -> Tensor:
     out = torch.empty(4 * rows, channels, 2, 2, dtype=weight.dtype, device=weight.device).contiguous(
         memory_format=torch.channels_last
     )
-    grid = (rows, triton.cdiv(channels, COLUMNS))
-    _quarters[grid](weight, out, rows, channels, *weight.stride(), COLUMNS=COLUMNS)
+    grid = (rows, parts(channels, COLUMNS), 1)
+    launch(_quarters, grid, (weight, out, rows, channels, *weight.stride()), {"COLUMNS": COLUMNS})
     return out
 
 
@@ -69,10 +70,9 @@ def interleave(quarters: Tensor, bias: Tensor) -> Tensor:
     channels = len(bias)
     out = quarters.new_empty(rows, height, width, channels)
     pixels = rows * height * width
-    grid = (triton.cdiv(pixels, PIXELS), triton.cdiv(channels, CHANNELS))
-    _interleave[grid](
-        quarters, bias, out, pixels, height, width, channels, BLOCK_PIXELS=PIXELS, BLOCK_CHANNELS=CHANNELS
-    )
+    grid = (parts(pixels, PIXELS), parts(channels, CHANNELS), 1)
+    tile = {"BLOCK_PIXELS": PIXELS, "BLOCK_CHANNELS": CHANNELS}
+    launch(_interleave, grid, (quarters, bias, out, pixels, height, width, channels), tile)
     return out
 
 

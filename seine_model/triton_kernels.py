@@ -11,10 +11,13 @@ import triton.language as tl
 from torch import Tensor
 
 from .config import ROTARY_DIM
+from .triton_launch import launch, parts, power_of_two
 from .triton_norms import CHANNELS, PIXELS
 
 ROWS, COLUMNS = 4, 256
 """Of a tile of the gate: all widths of SEINE's are multiples."""
+MOST_WARPS = 8
+"""That attend over frames together."""
 
 
 def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -27,28 +30,32 @@ def attend_over_frames(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, cos: Tenso
         (q.stride(i) for i in (2, 1, 0) if q.shape[i] > 1), 0
     )  # PyTorch's stride of a single one means nothing
     out = q.new_empty(q.shape)
-    block_frames, block_dim = max(16, triton.next_power_of_2(frames)), max(16, triton.next_power_of_2(dim))
-    _attend[(videos * pixels * heads,)](
-        q,
-        k,
-        v,
-        bias,
-        cos,
-        sin,
-        out,
-        pixels,
-        frames,
-        apart,
-        dim**-0.5,
-        HEADS=heads,
-        DIM=dim,
-        TURNED=ROTARY_DIM,
-        BLOCK_FRAMES=block_frames,
-        BLOCK_DIM=block_dim,
-        PRECISION="ieee" if q.dtype == torch.float32 else "tf32",
-        num_warps=1 if block_frames * block_dim <= 2048 else 4,
-    )
+    block = max(16, power_of_two(frames))
+    rest = max(16, power_of_two(dim - ROTARY_DIM)) if dim > ROTARY_DIM else 0
+    constants = {
+        "HEADS": heads,
+        "DIM": dim,
+        "TURNED": ROTARY_DIM,
+        "REST": rest,
+        "BLOCK_FRAMES": block,
+        "WHOLE": frames == block,
+        "PRECISION": "ieee" if q.dtype == torch.float32 else "tf32",
+    }
+    given = q, k, v, bias, cos, sin, out, pixels, frames, apart, dim**-0.5
+    launch(_attend, (videos * pixels * heads, 1, 1), given, constants, num_warps=warps_of(block, q.dtype))
     return out
+
+
+def warps_of(frames: int, dtype: torch.dtype) -> int:
+    """That attend over so many: sixteen frames are what one multiplies, and exact products of float32 take more."""
+    return min(frames // (4 if dtype == torch.float32 else 16), MOST_WARPS)
+
+
+@triton.jit
+def _turned(x, cos, sin):
+    """First and second of each rotated pair, which one thread has side by side."""
+    first, second = tl.split(tl.reshape(x, [x.shape[0], x.shape[1] // 2, 2]))
+    return (first * cos - second * sin).to(x.dtype), (second * cos + first * sin).to(x.dtype)
 
 
 @triton.jit
@@ -67,40 +74,49 @@ def _attend(
     HEADS: tl.constexpr,
     DIM: tl.constexpr,
     TURNED: tl.constexpr,
+    REST: tl.constexpr,
     BLOCK_FRAMES: tl.constexpr,
-    BLOCK_DIM: tl.constexpr,
+    WHOLE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """One head of one pixel."""
+    """One head of one pixel: the rotated values by themselves, and the rest. WHOLE: the block has just the frames."""
     number = tl.program_id(0)
     head = number % HEADS
     place = (number // HEADS).to(tl.int64)
-    first = (place // pixels) * frames * pixels + place % pixels
     f = tl.arange(0, BLOCK_FRAMES)
-    d = tl.arange(0, BLOCK_DIM)
-    there = (f[:, None] < frames) & (d[None, :] < DIM)
-    turned = (f[:, None] < frames) & (d[None, :] < TURNED)
-    angles = f[:, None] * (TURNED // 2) + d[None, :] // 2
-    cos = tl.load(cos_from + angles, turned, other=1.0).to(tl.float32)
-    sin = tl.load(sin_from + angles, turned, other=0.0).to(tl.float32)
-    pixel = first + f[:, None].to(tl.int64) * pixels
-    at = pixel * apart + head * DIM + d[None, :]
+    there = (f[:, None] < frames) | WHOLE
+    among = (f[None, :] < frames) | WHOLE
+    pixel = (place // pixels) * frames * pixels + place % pixels + f[:, None].to(tl.int64) * pixels
+    d = tl.arange(0, TURNED)[None, :]
+    at = pixel * apart + head * DIM + d
+    # All is asked for before anything is waited for.
     q = tl.load(q_from + at, there, other=0.0)
     k = tl.load(k_from + at, there, other=0.0)
+    if REST:
+        rest = TURNED + tl.arange(0, REST)[None, :]
+        inside = there & ((rest < DIM) | (TURNED + REST == DIM))
+        rest_at = pixel * apart + head * DIM + rest
+        q_rest = tl.load(q_from + rest_at, inside, other=0.0)
+        k_rest = tl.load(k_from + rest_at, inside, other=0.0)
+        v_rest = tl.load(v_from + rest_at, inside, other=0.0)
     v = tl.load(v_from + at, there, other=0.0)
-    kind = q.dtype
-    # A product that exchanges the two of each pair, since a second read out of order costs more.
-    beside = tl.where(d[:, None] == (d[None, :] ^ 1), tl.where(d[None, :] % 2 == 0, -1.0, 1.0), 0.0).to(kind)
-    q = (q * cos + tl.dot(q, beside, input_precision=PRECISION) * sin).to(kind)
-    k = (k * cos + tl.dot(k, beside, input_precision=PRECISION) * sin).to(kind)
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
-    both = (f[:, None] < frames) & (f[None, :] < frames)
-    bias = tl.load(bias_from + head * frames * frames + f[:, None] * frames + f[None, :], both, other=0.0)
-    scores = tl.where(f[None, :] < frames, scores + bias, float("-inf"))
+    bias = tl.load(bias_from + head * frames * frames + f[:, None] * frames + f[None, :], there & among, other=0.0)
+    angles = f[:, None] * (TURNED // 2) + tl.arange(0, TURNED // 2)[None, :]
+    cos = tl.load(cos_from + angles, there, other=1.0).to(tl.float32)
+    sin = tl.load(sin_from + angles, there, other=0.0).to(tl.float32)
+    q_first, q_second = _turned(q, cos, sin)
+    k_first, k_second = _turned(k, cos, sin)
+    scores = tl.dot(q_first, tl.trans(k_first), input_precision=PRECISION)
+    scores = tl.dot(q_second, tl.trans(k_second), scores, input_precision=PRECISION)
+    if REST:
+        scores = tl.dot(q_rest, tl.trans(k_rest), scores, input_precision=PRECISION)
+    scores = tl.where(among, scores * scale + bias, float("-inf"))
     weights = tl.exp(scores - tl.max(scores, 1)[:, None])
-    weights = weights / tl.sum(weights, 1)[:, None]
-    out = tl.dot(weights.to(kind), v, input_precision=PRECISION)
-    tl.store(out_to + (pixel * HEADS + head) * DIM + d[None, :], out.to(kind), there)
+    weights = (weights / tl.sum(weights, 1)[:, None]).to(v.dtype)
+    to = out_to + (pixel * HEADS + head) * DIM
+    tl.store(to + d, tl.dot(weights, v, input_precision=PRECISION).to(v.dtype), there)
+    if REST:
+        tl.store(to + rest, tl.dot(weights, v_rest, input_precision=PRECISION).to(v.dtype), inside)
 
 
 def gate(x: Tensor) -> Tensor:
@@ -108,7 +124,8 @@ def gate(x: Tensor) -> Tensor:
     inner = x.shape[-1] // 2
     out = x.new_empty(*x.shape[:-1], inner)
     rows = out.numel() // inner
-    _gate[(triton.cdiv(rows, ROWS), triton.cdiv(inner, COLUMNS))](x, out, rows, inner, ROWS=ROWS, COLUMNS=COLUMNS)
+    grid = (parts(rows, ROWS), parts(inner, COLUMNS), 1)
+    launch(_gate, grid, (x, out, rows, inner), {"ROWS": ROWS, "COLUMNS": COLUMNS})
     return out
 
 
@@ -127,8 +144,8 @@ def add_up(x: Tensor, residual: Tensor, bias: Tensor) -> None:
     """Adds a tensor and a bias ``[channels]`` to x ``[..., channels]``, all dense."""
     channels = x.shape[-1]
     rows = x.numel() // channels
-    grid = (triton.cdiv(rows, PIXELS), triton.cdiv(channels, CHANNELS))
-    _add_up[grid](x, residual, bias, rows, channels, ROWS=PIXELS, COLUMNS=CHANNELS)
+    grid = (parts(rows, PIXELS), parts(channels, CHANNELS), 1)
+    launch(_add_up, grid, (x, residual, bias, rows, channels), {"ROWS": PIXELS, "COLUMNS": CHANNELS})
 
 
 @triton.jit

@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .triton_launch import launch, parts, power_of_two
+
 CHANNELS = 64
 """Of a tile: one 128-byte line in half precision."""
 PIXELS = 32
@@ -30,35 +32,23 @@ def normalise(
     added: ``[rows, channels]`` to be added first, each row to as many pixels of all, one after the other.
     """
     videos, pixels, channels = x.shape
-    blocks = triton.cdiv(channels, CHANNELS)
-    chunks = min(MOST_CHUNKS, max(1, PROGRAMS // (videos * blocks)), triton.cdiv(pixels, PIXELS))
-    length = triton.cdiv(pixels, chunks)
-    chunks = triton.cdiv(pixels, length)
-    mean, square = torch.empty(2, videos, chunks, channels, dtype=torch.float32, device=x.device)
-    scale, shift = torch.empty(2, videos, channels, dtype=torch.float32, device=x.device)
+    blocks = parts(channels, CHANNELS)
+    chunks = min(MOST_CHUNKS, max(1, PROGRAMS // (videos * blocks)), parts(pixels, PIXELS))
+    length = parts(pixels, chunks)
+    chunks = parts(pixels, length)
+    sums = torch.empty(2 * videos * chunks * channels, dtype=torch.float32, device=x.device)
+    factors = torch.empty(2 * videos * channels, dtype=torch.float32, device=x.device)
     every = videos * pixels // len(added) if added is not None else 1
     tile = {"BLOCK_PIXELS": PIXELS, "BLOCK_CHANNELS": CHANNELS, "ADDS": added is not None}
     given = x if added is None else added
-    _sum_up[(videos, chunks, blocks)](x, given, mean, square, pixels, channels, every, length, chunks, **tile)
-    _combine[(videos, groups)](
-        mean,
-        square,
-        weight,
-        bias,
-        scale,
-        shift,
-        pixels,
-        channels,
-        length,
-        chunks,
-        eps,
-        SIZE=channels // groups,
-        BLOCK_CHANNELS=triton.next_power_of_2(channels // groups),
-        BLOCK_CHUNKS=triton.next_power_of_2(chunks),
-    )
+    numbers = pixels, channels, every
+    launch(_sum_up, (videos, chunks, blocks), (x, given, sums, *numbers, length, chunks), tile)
+    size = channels // groups
+    group = {"SIZE": size, "BLOCK_CHANNELS": power_of_two(size), "BLOCK_CHUNKS": power_of_two(chunks)}
+    launch(_combine, (videos, groups, 1), (sums, weight, bias, factors, pixels, channels, length, chunks, eps), group)
     out = torch.empty_like(x)
-    grid = (triton.cdiv(pixels, PIXELS), blocks, videos)
-    _scale[grid](x, given, scale, shift, out, pixels, channels, every, ACTIVATES=activate, **tile)
+    grid = (parts(pixels, PIXELS), blocks, videos)
+    launch(_scale, grid, (x, given, factors, out, *numbers), {**tile, "ACTIVATES": activate})
     return out
 
 
@@ -87,8 +77,7 @@ def _tile(
 def _sum_up(
     x_from,
     added_from,
-    mean_to,
-    square_to,
+    sums_to,
     pixels,
     channels,
     every,
@@ -121,19 +110,17 @@ def _sum_up(
     count = (end - begin).to(tl.float32)
     total = tl.sum(total, 0)
     squares = tl.sum(squares, 0) - total * total / count
-    to = (video * chunks + chunk) * channels + c
-    tl.store(mean_to + to, tl.sum(pivot, 0) + total / count, c < channels)
-    tl.store(square_to + to, squares, c < channels)
+    to = sums_to + (video * chunks + chunk) * 2 * channels + c
+    tl.store(to, tl.sum(pivot, 0) + total / count, c < channels)
+    tl.store(to + channels, squares, c < channels)
 
 
 @triton.jit
 def _combine(
-    mean_from,
-    square_from,
+    sums_from,
     weight_from,
     bias_from,
-    scale_to,
-    shift_to,
+    factors_to,
     pixels,
     channels,
     length,
@@ -149,9 +136,9 @@ def _combine(
     chunk = tl.arange(0, BLOCK_CHUNKS)
     c = tl.arange(0, BLOCK_CHANNELS)
     inside = (chunk[:, None] < chunks) & (c[None, :] < SIZE)
-    at = (video * chunks + chunk[:, None]) * channels + group * SIZE + c[None, :]
-    mean = tl.load(mean_from + at, inside, other=0.0)
-    square = tl.load(square_from + at, inside, other=0.0)
+    at = sums_from + (video * chunks + chunk[:, None]) * 2 * channels + group * SIZE + c[None, :]
+    mean = tl.load(at, inside, other=0.0)
+    square = tl.load(at + channels, inside, other=0.0)
     count = tl.minimum(pixels - chunk * length, length).to(tl.float32)[:, None]
     values = pixels * SIZE * 1.0  # a number that is 1 is no tensor to Triton, and has no type to be changed
     middle = tl.sum(tl.sum(tl.where(inside, mean * count, 0.0), 0), 0) / values
@@ -161,16 +148,15 @@ def _combine(
     there = c < SIZE
     scale = tl.load(weight_from + to, there, other=0.0).to(tl.float32) * tl.rsqrt(variance + eps)
     shift = tl.load(bias_from + to, there, other=0.0).to(tl.float32) - middle * scale
-    tl.store(scale_to + video * channels + to, scale, there)
-    tl.store(shift_to + video * channels + to, shift, there)
+    tl.store(factors_to + video * 2 * channels + to, scale, there)
+    tl.store(factors_to + (video * 2 + 1) * channels + to, shift, there)
 
 
 @triton.jit
 def _scale(
     x_from,
     added_from,
-    scale_from,
-    shift_from,
+    factors_from,
     out_to,
     pixels,
     channels,
@@ -185,8 +171,8 @@ def _scale(
     c = tl.program_id(1) * BLOCK_CHANNELS + tl.arange(0, BLOCK_CHANNELS)
     inside = (p[:, None] < pixels) & (c[None, :] < channels)
     x = _tile(x_from, added_from, video, p, c, inside, pixels, channels, every, ADDS)
-    scale = tl.load(scale_from + video * channels + c, c < channels, other=0.0)
-    shift = tl.load(shift_from + video * channels + c, c < channels, other=0.0)
+    scale = tl.load(factors_from + video * 2 * channels + c, c < channels, other=0.0)
+    shift = tl.load(factors_from + (video * 2 + 1) * channels + c, c < channels, other=0.0)
     x = x * scale[None, :] + shift[None, :]
     if ACTIVATES:
         x = x / (1.0 + tl.exp(-x))
@@ -199,23 +185,12 @@ def normalise_rows(x: Tensor, added: Tensor | None, weight: Tensor, bias: Tensor
     channels = x.shape[-1]
     out = torch.empty_like(x)
     total = x if added is None else torch.empty_like(x)
-    block = triton.next_power_of_2(channels)
+    block = power_of_two(channels)
     together = max(1, ROW_VALUES // block)
     rows = x.numel() // channels
-    _normalise_rows[(triton.cdiv(rows, together),)](
-        x,
-        x if added is None else added,
-        weight,
-        bias,
-        total,
-        out,
-        rows,
-        channels,
-        eps,
-        ADDS=added is not None,
-        ROWS=together,
-        BLOCK=block,
-    )
+    given = x, x if added is None else added, weight, bias, total, out, rows, channels, eps
+    constants = {"ADDS": added is not None, "ROWS": together, "BLOCK": block}
+    launch(_normalise_rows, (parts(rows, together), 1, 1), given, constants)
     return total, out
 
 

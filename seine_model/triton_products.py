@@ -7,6 +7,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .triton_launch import launch, parts
+
 ROWS, COLUMNS, DEPTH = 128, 128, 64
 """Of a tile of a product, and of what is multiplied at a time; half of the columns are gates."""
 WARPS, STAGES = 4, 3
@@ -21,23 +23,17 @@ def gated_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     width, inner = x.shape[-1], len(weight) // 2
     out = x.new_empty(*x.shape[:-1], inner)
     rows = x.numel() // width
-    tiles = triton.cdiv(inner, COLUMNS // 2)
-    _gated_product[(triton.cdiv(rows, ROWS) * tiles,)](
-        x,
-        weight,
-        bias,
-        out,
-        rows,
-        inner,
-        tiles,
-        WIDTH=width,
-        ROWS=ROWS,
-        COLUMNS=COLUMNS,
-        DEPTH=DEPTH,
-        PRECISION="ieee" if x.dtype == torch.float32 else "tf32",
-        num_warps=WARPS,
-        num_stages=STAGES,
-    )
+    tiles = parts(inner, COLUMNS // 2)
+    grid = (parts(rows, ROWS) * tiles, 1, 1)
+    constants = {
+        "WIDTH": width,
+        "ROWS": ROWS,
+        "COLUMNS": COLUMNS,
+        "DEPTH": DEPTH,
+        "PRECISION": "ieee" if x.dtype == torch.float32 else "tf32",
+    }
+    given = x, weight, bias, out, rows, inner, tiles
+    launch(_gated_product, grid, given, constants, num_warps=WARPS, num_stages=STAGES)
     return out
 
 
