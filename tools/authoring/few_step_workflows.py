@@ -62,8 +62,8 @@ def interactive(clip: Workflow, prefix: str) -> Workflow:
         "positive": (0, 60),
         "image 0": (0, 310),
         "checkpoint": (1290, 60),
-        "clip": (1710, 60),
-        "sample": (2090, 60),
+        "clip": (1730, 60),
+        "sample": (2130, 60),
         "decode": (1290, 340),
     }.items():
         clip.steps[name].at = at
@@ -77,8 +77,8 @@ def interactive(clip: Workflow, prefix: str) -> Workflow:
         ("Video", 420, 0, 420, 670, "#b58b2a"),
         ("Model", 1270, 0, 420, 270, "#3f789e"),
         ("Decode", 1270, 280, 420, 250, "#b58b2a"),
-        ("Clip", 1690, 0, 380, 600, "#8A8"),
-        ("Sampling", 2070, 0, 380, 650, "#a1309b"),
+        ("Clip", 1710, 0, 380, 600, "#8A8"),
+        ("Sampling", 2110, 0, 380, 650, "#a1309b"),
     ]
     clip.notes = [(CHANGE_NOTE, 860, 60, 390, 590)]
     return clip
