@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tools.authoring import apps, batch_workflows, film_workflows, from_host, pass_workflows
+from tools.authoring import apps, batch_workflows, few_step_workflows, film_workflows, from_host, pass_workflows
 from tools.authoring.graph_formats import Step, Workflow, api_format, interface_format
 from tools.authoring.loading_steps import (
     CHAIN_NOTE,
@@ -168,10 +168,16 @@ def _chained(workflow: Workflow) -> Workflow:
     return _saved(workflow, "interpolated", 32.0, "video/SEINE_transition", x=2100)
 
 
-def _of_small_model() -> Workflow:
-    """Text to video with the model that the pack brings, its frames enlarged to be seen."""
-    workflow = _clip(BALL_MOVES, SMALL_SIZE, SMALL_SIZE, [], SMALL_CFG)
+def _small_clip(images: list[str]) -> Workflow:
+    """A clip by the model that the pack brings."""
+    workflow = _clip(BALL_MOVES, SMALL_SIZE, SMALL_SIZE, images, SMALL_CFG)
     workflow.steps["checkpoint"] = small_checkpoint_step()
+    workflow.notes = [(SMALL_NOTE, 0, 330, 380, 330)]
+    return workflow
+
+
+def _saved_enlarged(workflow: Workflow, prefix: str) -> Workflow:
+    """`workflow` with its frames enlarged to be seen, and made into a video."""
     workflow.steps["enlarged"] = Step(
         "ImageScaleBy",
         (1690, 60),
@@ -179,8 +185,12 @@ def _of_small_model() -> Workflow:
         {"image": ("decode", 0), "upscale_method": "lanczos", "scale_by": float(SMALL_ENLARGED)},
     )
     workflow.groups.append(("Enlarge", 1670, 0, 380, 210, "#a1309b"))
-    workflow.notes = [(SMALL_NOTE, 0, 330, 380, 330)]
-    return _saved(workflow, "enlarged", 8.0, "video/SEINE_small", x=2100)
+    return _saved(workflow, "enlarged", 8.0, prefix, x=2100)
+
+
+def _of_small_model() -> Workflow:
+    """Text to video with the model that the pack brings."""
+    return _saved_enlarged(_small_clip([]), "video/SEINE_small")
 
 
 def _travelling(workflow: Workflow, prompts: str, frames: int) -> Workflow:
@@ -237,6 +247,8 @@ def workflows() -> dict[str, Workflow]:
         ),
         "transition_upscale_interpolate": _chained(_clip(RING_TO_CROSS, 512, 512, [RING, CROSS])),
         "batch_transitions": _saved(batch_workflows.transitions(_clip("", 512, 512, [])), "decode", 8.0, ("name", 0)),
+        "four_steps": _saved_enlarged(few_step_workflows.four_steps(_small_clip([BALL])), "video/SEINE_four_steps"),
+        "interactive": few_step_workflows.interactive(_small_clip([BALL]), "video/SEINE_interactive"),
     }
 
 

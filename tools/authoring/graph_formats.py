@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+BYPASSED = 4
+"""The interface's mode of a node that it passes over."""
 WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 
 
@@ -19,6 +21,10 @@ class Step:
     title: str | None = None
     models: tuple[dict[str, str], ...] = ()
     """Where the files it names can be had: name, url and directory of each."""
+    bypassed: bool = False
+    """The interface passes it over: what comes in goes out, and what nothing comes into gives nothing."""
+    keeps_seed: bool = False
+    """After a run; else another one is drawn for the next."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +56,30 @@ class Workflow:
 def api_format(workflow: Workflow) -> dict[str, Any]:
     """What the server is sent."""
     ids = {name: str(number) for number, name in enumerate(workflow.steps, 1)}
+    inputs = {
+        name: {key: _past_bypassed(workflow, value) for key, value in step.inputs.items()}
+        for name, step in workflow.steps.items()
+    }
     return {
         ids[name]: {
             "class_type": step.type,
             "inputs": {
                 key: [ids[value[0]], value[1]] if isinstance(value, tuple) else value
-                for key, value in step.inputs.items()
+                for key, value in inputs[name].items()
+                if value is not None
             },
             **({"_meta": {"title": step.title}} if step.title else {}),
         }
         for name, step in workflow.steps.items()
+        if not step.bypassed
     }
+
+
+def _past_bypassed(workflow: Workflow, value: Any) -> Any:
+    """An input's value; of a link, its source behind all bypassed steps (each has one link at most), None without."""
+    while isinstance(value, tuple) and (step := workflow.steps[value[0]]).bypassed:
+        value = next((source for source in step.inputs.values() if isinstance(source, tuple)), None)
+    return value
 
 
 def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[str, Any]:
@@ -104,11 +123,11 @@ def interface_format(workflow: Workflow, object_info: dict[str, Any]) -> dict[st
                 "size": list(step.size),
                 "flags": {},
                 "order": len(nodes),
-                "mode": 0,
+                "mode": BYPASSED if step.bypassed else 0,
                 "inputs": slots,
                 "outputs": [{"name": label, "type": kind} for label, kind in zip(*_outputs(info), strict=True)],
                 "properties": {"Node name for S&R": step.type, **({"models": [*step.models]} if step.models else {})},
-                "widgets_values": widgets,
+                "widgets_values": ["fixed" if step.keeps_seed and value == "randomize" else value for value in widgets],
                 **({"title": step.title} if step.title else {}),
             }
         )

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tools.authoring.batch_workflows import SOURCE
+from tools.authoring.few_step_workflows import FEW
 from tools.hosting import browser, environment, hosts, workflow_graph
 from tools.hosting.model_files import BASE, INTERPOLATOR, SEINE, SMALL_CFG, SMALL_MODEL, SMALL_SIZE, UPSCALER
 
@@ -79,9 +80,13 @@ EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
     "story": ([BALL, RING, CROSS], {"story": STORY}),
     "stop_and_go_on": ([BALL], {"prompt": MOVES}),
     "second_pass": ([BALL], {"prompt": MOVES}),
+    "four_steps": ([BALL], {"prompt": MOVES}),
     "try_the_small_model": ([], {"prompt": "a purple ring moves up over grey tiles"}),
 }
-"""Pictures and words each workflow is shown with. The chained one is a graph alone: it needs files to upscale."""
+"""Pictures and words each workflow is shown with.
+
+Two are graphs alone: one needs files to upscale, the other waits for changes.
+"""
 PAIRS = {
     CHANGES: (RING, CROSS),
     "a red ball over a green field changes into a yellow ring over blue stripes": (BALL, RING),
@@ -150,7 +155,9 @@ def made(client, graph: workflow_graph.Graph) -> list[list]:
     import av
 
     graph = workflow_graph.with_size(graph, SMALL_SIZE, SMALL_SIZE)
-    graph = workflow_graph.with_inputs(graph, model_name=SMALL_MODEL, base_name="bundled", cfg=SMALL_CFG)
+    graph = workflow_graph.with_inputs(graph, model_name=SMALL_MODEL, base_name="bundled")
+    if FEW["cfg"] not in {node["inputs"].get("cfg") for node in graph.values()}:
+        graph = workflow_graph.with_inputs(graph, cfg=SMALL_CFG)
     films = []
     for file in client.files(client.run(graph)):
         with av.open(io.BytesIO(client.fetch(file))) as video:

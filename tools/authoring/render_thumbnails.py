@@ -204,6 +204,34 @@ def strip_of_film(known: int = 12, new: int = 13) -> Image.Image:
     return canvas
 
 
+def few_steps_clip(steps: int = 4, columns: int = 5) -> Image.Image:
+    """Frames of a clip in columns, from noise at the left to the clip at the right, a column for each step."""
+    canvas = _canvas()
+    generator = torch.Generator().manual_seed(0)
+    for row in range(4):
+        picture = scene(SCALE * 60, SCALE * 66, 0.15 + row / 4, 0.0)
+        noise = torch.randint(256, (33, 30, 3), generator=generator, dtype=torch.uint8)
+        grain = Image.fromarray(noise.numpy()).resize(picture.size, Image.Resampling.NEAREST)
+        for column in range(columns):
+            box = (24 + column * 73, TOP + 4 + row * 80, 60, 66)
+            _paste(canvas, box, Image.blend(grain, picture, column / steps), column == steps)
+    return canvas
+
+
+def changed_clip() -> Image.Image:
+    """Two prompts that differ in a word, each with its clip."""
+    canvas = _canvas()
+    draw = ImageDraw.Draw(canvas)
+    for top, night, word in ((TOP, 0.0, GENERATED), (TOP + 164, 1.0, GIVEN)):
+        outline = [SCALE * v for v in (24, top, 376, top + 36)]
+        draw.rounded_rectangle(outline, SCALE * 12, outline=GIVEN, width=SCALE * 4)
+        for left, right, fill in ((44, 150, GENERATED), (162, 236, word), (248, 352, GENERATED)):
+            draw.rounded_rectangle([SCALE * v for v in (left, top + 13, right, top + 23)], SCALE * 5, fill=fill)
+        for number in range(4):
+            _place(canvas, (24 + number * 92, top + 52, 76, 90), number / 3, night, False)
+    return canvas
+
+
 def thumbnails() -> dict[str, Image.Image]:
     """Picture by workflow name, RGB, 400x400."""
     drawn = {
@@ -214,6 +242,8 @@ def thumbnails() -> dict[str, Image.Image]:
         "transition_upscale_interpolate": chained_clip(),
         "batch_transitions": pairs_of_pictures(),
         "stop_and_go_on": stopped_clip(),
+        "four_steps": few_steps_clip(),
+        "interactive": changed_clip(),
         "second_pass": twofold_clip(),
         "extend_video": clip({0}, gap=10, columns=6, frames=48),
         "loop": looped_clip(),

@@ -27,6 +27,8 @@ TITLES = {
     "second_pass": "SEINE 12 Second pass, 1080p",
     "transition_upscale_interpolate": "SEINE 13 Transition, upscaled and interpolated",
     "batch_transitions": "SEINE 14 Batch of transitions",
+    "four_steps": "SEINE 15 Four steps",
+    "interactive": "SEINE 16 Interactive",
 }
 """What the interface's list of templates shows and searches: it has nothing but the names of the files.
 

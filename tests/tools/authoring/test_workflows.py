@@ -10,7 +10,8 @@ import torch
 
 from tests.graphs import latents
 from tests.published import comparable, other_inputs, write_models
-from tools.authoring import apps, batch_workflows, build_workflows
+from tools.authoring import apps, batch_workflows, build_workflows, few_step_workflows
+from tools.authoring.graph_formats import api_format
 from tools.authoring.render_examples import VIDEO_FRAMES, VIDEO_SIZE
 from tools.hosting import workflow_graph
 from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
@@ -21,6 +22,8 @@ FOLDER = workflow_graph.INTERFACE_FOLDER
 TITLES = workflow_graph.TITLES
 NAMES = sorted(build_workflows.workflows())
 FRAMES, WIDTH, HEIGHT, STEPS = 16, 64, 64, 12
+FEW = ("four_steps", "interactive")
+"""Run as they are: their steps and cfg are what they are about."""
 EXAMPLES = Path(__file__).parents[3] / "example_inputs"
 PROMPT = "a red ball moves right over a green field"
 STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ncut\nshot 9 seed 7: {PROMPT}"
@@ -28,12 +31,14 @@ LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37, "extend_
 BALL, RING, CROSS = build_workflows.BALL, build_workflows.RING, build_workflows.CROSS
 KEPT = {
     **dict.fromkeys(("image_to_video", "extend_video", "loop", "stop_and_go_on", "second_pass"), {0: BALL}),
+    "four_steps": {0: BALL},
     **dict.fromkeys(("transition", "batch_transitions"), {0: RING, -1: CROSS}),
     "keyframes": {0: BALL, 7: RING, -1: CROSS},
     "story": {0: BALL, 20: RING, 28: CROSS},
 }
 """Frames that show an example image."""
 ENLARGED = {"transition_upscale_interpolate": 2, "try_the_small_model": 4, "prompt_travel": 4, "second_pass": 3.75}
+ENLARGED |= {"four_steps": 4}
 """How many times the size that the first sampler is given a video has."""
 PAIRS = {"a ball becomes a ring": (BALL, RING), build_workflows.RING_TO_CROSS: (RING, CROSS)}
 PAIRS_FOLDER = "pairs_of_the_template"
@@ -46,7 +51,7 @@ def saved_nodes(name):
 def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
     expected |= {"try_the_small_model", "prompt_travel", "extend_video", "extend_file", "loop", "story"}
-    expected |= {"keyframes", "stop_and_go_on", "second_pass", "batch_transitions"}
+    expected |= {"keyframes", "stop_and_go_on", "second_pass", "batch_transitions", "four_steps", "interactive"}
     assert set(NAMES) == expected
     shown = {TITLES[name] for name in expected} | {apps.title(name) for name in apps.APPS}
     assert {path.stem for path in FOLDER.glob("*.json")} == shown
@@ -95,7 +100,7 @@ def adapted(name):
     graph = workflow_graph.with_size(workflow_graph.load(name), WIDTH, HEIGHT)
     # A seed of its own, or the server would answer the part that two workflows share from its cache.
     seed = "noise_seed" if name == "stop_and_go_on" else "seed"
-    settings = {"steps": STEPS, seed: NAMES.index(name), "cfg": SMALL_CFG}
+    settings = {seed: NAMES.index(name)} | ({} if name in FEW else {"steps": STEPS, "cfg": SMALL_CFG})
     for loader in workflow_graph.nodes_of(graph, "SEINECheckpointLoader"):
         graph[loader]["inputs"] |= {"model_name": SMALL_MODEL, "base_name": "bundled"}
     if name == "story":
@@ -110,9 +115,12 @@ def adapted(name):
 
 
 def decoded(content: bytes) -> list:
-    """The frames of a video, as pictures."""
+    """The frames of a video or of an animated WebP, as pictures."""
     import av
+    from PIL import Image, ImageSequence
 
+    if content[8:12] == b"WEBP":
+        return [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(content)))]
     with av.open(io.BytesIO(content)) as container:
         return [frame.to_image() for frame in container.decode(video=0)]
 
@@ -137,7 +145,10 @@ def test_workflow_runs(client, ready, name):
         for node_id in workflow_graph.nodes_of(graph, sampler):
             steps = [(event.value, event.maximum) for event in events if event.node_id == node_id and event.maximum]
             assert steps == sorted(set(steps)) and steps[-1][0] == steps[-1][1]  # the server may leave out quick ones
-            assert steps[-1][1] % STEPS == 0 and len({maximum for _, maximum in steps}) == 1
+            assert (
+                steps[-1][1] % (few_step_workflows.FEW["steps"] if name in FEW else STEPS) == 0
+                and len({maximum for _, maximum in steps}) == 1
+            )
     frames = decoded(client.fetch(file))
     chained = name == "transition_upscale_interpolate"
     factor = 4 if chained else 1
@@ -149,7 +160,7 @@ def test_workflow_runs(client, ready, name):
         assert all(likeness(frames[index], picture) > 20 for index, picture in KEPT.get(name, {}).items())
         other = -1 if name == "extend_file" else FRAMES // 2
         assert name in ("transition", "keyframes", "story") or likeness(frames[other]) < 20
-    assert file.filename.endswith(".mp4")
+    assert file.filename.endswith(".webp" if name == "interactive" else ".mp4")
     if name == "batch_transitions":
         named = build_workflows.RING_TO_CROSS.replace(" ", "_")
         assert (file.subfolder, file.filename.rpartition("_0")[0]) == (batch_workflows.SAVED, named)
@@ -173,6 +184,14 @@ def test_templates_are_listed_in_the_order_they_are_to_be_tried():
     assert list(TITLES) == list(build_workflows.workflows())
     numbers = [int(re.match(r"SEINE (\d+) \S", title)[1]) for title in TITLES.values()]
     assert numbers == sorted(set(numbers)) and numbers[0] == 1
+
+
+def test_a_bypassed_step_hands_on_what_comes_in_or_nothing():
+    workflow = build_workflows.workflows()["four_steps"]
+    workflow.steps["image 0"].bypassed = True
+    sent = {node["class_type"]: node["inputs"] for node in api_format(workflow).values()}
+    assert not {"LoraLoaderModelOnly", "LoadImage"} & set(sent)
+    assert sent["SEINEKSampler"]["model"] == ["1", 0] and "first_image" not in sent["SEINEImageToVideo"]
 
 
 def test_a_widget_is_for_steps_that_are_given_the_same():
