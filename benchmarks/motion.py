@@ -22,15 +22,11 @@ from tools.hosting import environment, hosts
 from tools.hosting.model_files import SMALL_CFG
 from tools.train import SMALL
 
-SHIPPED = {"frame_distance": 0.25, "guidance": 1.5, "end_percent": 0.6}
+SHIPPED = {"guidance": 2.0, "end_percent": 0.6}
 DIALS = {
     "motion": [SHIPPED | {"motion": value} for value in (0.0, 0.25, 0.5, 0.75, 1.0)],
-    "frame_distance": [
-        SHIPPED | {"motion": 1.0, "guidance": 0.0, "frame_distance": value} for value in (0.0, 0.25, 0.5, 1.0)
-    ],
-    "guidance": [
-        SHIPPED | {"motion": 1.0, "frame_distance": 0.0, "guidance": value} for value in (0.0, 1.0, 2.0, 4.0, 8.0)
-    ],
+    "guidance": [SHIPPED | {"motion": 1.0, "guidance": value} for value in (0.0, 1.0, 2.0, 4.0, 8.0)],
+    "end_percent": [SHIPPED | {"motion": 1.0, "end_percent": value} for value in (0.0, 0.3, 0.6, 1.0)],
 }
 """Each from nothing to too much, the others as shipped or 0."""
 PROMPTS = {

@@ -1,8 +1,5 @@
-"""More motion from the distance of frames: SEINE's temporal attention reads it from rotary positions.
-
-Frames that lie farther apart show more of what happens between them; and the network's own answer for frames that lie
-closer is what a slower clip would be, from which a step can be guided away.
-"""
+"""More motion by guidance away from less: SEINE reads from rotary positions how far apart frames are in time, and its
+answer for frames that lie closer is what a slower clip would be."""
 
 from __future__ import annotations
 
@@ -17,26 +14,24 @@ from .sampling import schedule_of
 
 SLOW = 0.5
 """Distance of frames, against the model's own, in the prediction that is guided away from."""
-WIDEST, STRONGEST = 1.0, 8.0
+STRONGEST = 8.0
 
 
-def with_motion(model: Any, motion: float, distance: float, guidance: float, end: float) -> Any:
+def with_motion(model: Any, motion: float, guidance: float, end: float) -> Any:
     """A MODEL that moves more, by `motion` 0..1; with 0 the same one.
 
-    distance: by how much farther apart frames are at motion 1, as a share. guidance: how strongly at motion 1 a step
-    is guided away from slow motion, up to `end`, a share of the timesteps; it costs a prediction of one more prompt.
+    guidance: how strongly at motion 1 a step is guided away from slow motion, up to `end`, a share of the timesteps;
+    it costs a prediction of one more prompt.
     Raises ValueError for a model that is not SEINE.
     """
     sampling = schedule_of(model)
-    limits = {"motion": (motion, 1.0), "frame_distance": (distance, WIDEST), "guidance": (guidance, STRONGEST)}
-    for name, (value, most) in {**limits, "end_percent": (end, 1.0)}.items():
+    limits = {"motion": (motion, 1.0), "guidance": (guidance, STRONGEST), "end_percent": (end, 1.0)}
+    for name, (value, most) in limits.items():
         check_number(value, name, 0.0, most)
-    own = _distance(model.model_options)
     patched = model.clone()
-    if motion * distance > 0:
-        patched.model_options = _at_distance(patched.model_options, own * (1 + motion * distance))
     if motion * guidance > 0 and end > 0:
-        lowest, weight, slow = float(sampling.percent_to_sigma(end)), motion * guidance, own * SLOW
+        lowest, weight = float(sampling.percent_to_sigma(end)), motion * guidance
+        slow = SLOW * _distance(model.model_options)
 
         def away_from_slow(arguments: dict[str, Any]) -> Tensor:
             if float(arguments["sigma"].max()) < lowest:

@@ -14,8 +14,7 @@ class SEINEMotion(io.ComfyNode):
             display_name="SEINE Motion",
             category="SEINE",
             description=(
-                "More motion in the clip: frames lie farther apart in time, and each step is guided away from slow "
-                "motion. A given first frame stays as it is."
+                "More motion in the clip: steps are guided away from slow motion. A given first frame stays as it is."
             ),
             search_aliases=[
                 *("seine", "motion", "motion strength", "motion bucket", "dynamic degree", "more movement", "speed"),
@@ -29,24 +28,11 @@ class SEINEMotion(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How much is added: 0 is nothing, as without it; 1 is 1.5 to 2 times the motion.",
-                ),
-                io.Float.Input(
-                    "frame_distance",
-                    default=0.25,
-                    min=0.0,
-                    max=more_motion.WIDEST,
-                    step=0.01,
-                    optional=True,
-                    advanced=True,
-                    tooltip=(
-                        "By how much farther apart frames are at motion 1, as a share of what SEINE was trained on. "
-                        "Costs no time; more than 0.5 harms what is shown."
-                    ),
+                    tooltip="How much is added: 0 is nothing, as without it; 1 is half as much again.",
                 ),
                 io.Float.Input(
                     "guidance",
-                    default=1.5,
+                    default=2.0,
                     min=0.0,
                     max=more_motion.STRONGEST,
                     step=0.1,
@@ -73,7 +59,5 @@ class SEINEMotion(io.ComfyNode):
 
     @classmethod
     @checked
-    def execute(
-        cls, model, motion: float, frame_distance: float = 0.25, guidance: float = 1.5, end_percent: float = 0.6
-    ) -> io.NodeOutput:
-        return io.NodeOutput(more_motion.with_motion(model, motion, frame_distance, guidance, end_percent))
+    def execute(cls, model, motion: float, guidance: float = 2.0, end_percent: float = 0.6) -> io.NodeOutput:
+        return io.NodeOutput(more_motion.with_motion(model, motion, guidance, end_percent))

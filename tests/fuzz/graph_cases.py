@@ -20,7 +20,7 @@ STOCK = ("KSampler", "SamplerCustom")
 WIRES = ("MODEL", "CLIP", "VAE", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER", "AUDIO", "VIDEO")
 LARGEST_CHEAP = {
     *("count", "tile_size", "frames_at_a_time", "fps", "strength", "start_percent", "end_percent", "denoise", "seed"),
-    *("cfg", "overlap", "motion", "frame_distance", "guidance", "pan", "tilt", "zoom"),
+    *("cfg", "overlap", "motion", "guidance", "pan", "tilt", "zoom"),
 }
 """Inputs whose largest value costs no more than others do."""
 

@@ -1,10 +1,10 @@
-"""More motion: frames farther apart, and steps guided away from slow motion."""
+"""More motion: steps guided away from slow motion."""
 
 import torch
 
 from tests.graphs import clip, latents, node, sampled, windows
 
-DISTANCE, GUIDANCE = {"guidance": 0.0, "frame_distance": 0.4}, {"guidance": 2.0, "frame_distance": 0.0}
+FARTHER = {"scale_x": 1.0, "shift_x": 0.0, "scale_y": 1.0, "shift_y": 0.0, "scale_t": 1.4, "shift_t": 0.0}
 
 
 def compared(client, graph, **nodes):
@@ -29,21 +29,19 @@ def test_each_dial(client):
         client,
         sampled(clip()),
         none=motion(0.0),
-        no_dials=motion(guidance=0.0, frame_distance=0.0),
-        no_steps=motion(guidance=2.0, frame_distance=0.0, end_percent=0.0),
-        distance=motion(**DISTANCE),
-        half=motion(0.5, guidance=0.0, frame_distance=0.8),
-        rope=node("ScaleROPE", scale_x=1.0, shift_x=0.0, scale_y=1.0, shift_y=0.0, scale_t=1.4, shift_t=0.0),
-        guidance=motion(**GUIDANCE),
-        to_the_end=motion(**GUIDANCE, end_percent=1.0),
-        both=motion(guidance=2.0, frame_distance=0.4),
-        after_rope=motion(**DISTANCE, model=["rope model", 0]),
+        no_guidance=motion(guidance=0.0),
+        no_steps=motion(end_percent=0.0),
+        default=motion(),
+        half=motion(0.5, guidance=4.0),
+        weaker=motion(0.5),
+        to_the_end=motion(end_percent=1.0),
+        farther=node("ScaleROPE", **FARTHER),
+        after_farther=motion(model=["farther model", 0]),
     )
-    for name in ("none", "no_dials", "no_steps"):
+    for name in ("none", "no_guidance", "no_steps"):
         assert torch.equal(found[name], found["plain"]), name
-    for name in ("half", "rope"):
-        assert torch.equal(found[name], found["distance"]), name
-    different = [found[name] for name in ("plain", "distance", "guidance", "to_the_end", "both", "after_rope")]
+    assert torch.equal(found["half"], found["default"])
+    different = [found[name] for name in ("plain", "default", "weaker", "to_the_end", "farther", "after_farther")]
     assert all(not torch.equal(a, b) for i, a in enumerate(different) for b in different[:i])
     assert all(each.isfinite().all() for each in different)
 
@@ -53,13 +51,13 @@ def test_with_stock_sampling_at_cfg_1_and_a_step_cache(client):
     cached = node(
         "EasyCache", model=["moved model", 0], reuse_threshold=0.2, start_percent=0.15, end_percent=0.95, verbose=False
     )
-    found = compared(client, graph, moved=motion(**GUIDANCE), cached=cached)
+    found = compared(client, graph, moved=motion(), cached=cached)
     assert found["cached"].isfinite().all()
     assert not torch.equal(found["moved"], found["plain"])
 
 
 def test_two_clips_are_each_as_alone(client):
-    one, two = (compared(client, sampled(clip(videos=videos)), moved=motion(guidance=2.0)) for videos in (1, 2))
+    one, two = (compared(client, sampled(clip(videos=videos)), moved=motion()) for videos in (1, 2))
     assert torch.allclose(two["moved"][:4], one["moved"], atol=1e-2)
     assert not torch.allclose(two["moved"][:4], two["plain"][:4], atol=1e-2)
 
@@ -67,7 +65,7 @@ def test_two_clips_are_each_as_alone(client):
 def test_context_windows(client):
     graph = windows(sampled(clip(frames=7)), context_length=4, context_overlap=1)
     graph["sample"]["inputs"]["model"] = ["windows", 0]
-    found = compared(client, graph, moved=motion(guidance=2.0), none=motion(0.0))
+    found = compared(client, graph, moved=motion(), none=motion(0.0))
     assert torch.equal(found["none"], found["plain"]) and not torch.equal(found["moved"], found["plain"])
     assert found["moved"].isfinite().all()
 
