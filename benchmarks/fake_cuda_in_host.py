@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -25,13 +25,13 @@ from comfyui_seine.benchmarks.made_up_in_host import FULL, patcher_of
 from comfyui_seine.benchmarks.vae_in_host import LAYERS
 from comfyui_seine.comfy_adapter import unet
 from comfyui_seine.comfy_adapter.keyframes import FRAMES, LATENT_SCALE, MASK, MASKED_LATENTS
-from comfyui_seine.seine_model import fused, normalisation
+from comfyui_seine.seine_model import convolution, fused, normalisation, products
 from comfyui_seine.seine_model.config import SeineConfig
 from comfyui_seine.tools.hosting.attention_kernels import refusals
 from comfyui_seine.tools.hosting.device_watch import DeviceWatch
 from comfyui_seine.tools.hosting.posing_device import CARD, host_with_card
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 TOKENS, WINDOW = 77, 16
 
@@ -132,13 +132,15 @@ def row_of(
 @contextmanager
 def _choices(case: Case, device: torch.device) -> Iterator[None]:
     """What is chosen by device: our kernels, which are on a card only where Triton compiles; PyTorch's norms."""
-    ready = mock.Mock(return_value=case.extra == "kernels")
-    kernels = (
-        mock.patch.object(fused, "is_working", ready) if device == CARD or case.extra == "norms" else nullcontext()
-    )
-    others = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
-    norms = mock.patch.multiple(normalisation, **others) if case.extra == "norms" else nullcontext()
-    with kernels, norms:
+    with ExitStack() as stack:
+        if device == CARD or case.extra == "norms":
+            ready = mock.Mock(return_value=case.extra == "kernels")
+            stack.enter_context(mock.patch.object(fused, "is_working", ready))
+        for module in (convolution, products):  # on a card they have tensors that are their numbers
+            stack.enter_context(mock.patch.object(module, "PLAIN", (*fused.PLAIN, FakeTensor)))
+        if case.extra == "norms":
+            others = dict.fromkeys(("normalises_as_it_lies", "puts_in_order"), lambda x: False)
+            stack.enter_context(mock.patch.multiple(normalisation, **others))
         yield
 
 
