@@ -23,6 +23,7 @@ from seine_model import (
     triton_norms,
     triton_products,
 )
+from seine_model.kernel_trials import are_right
 from seine_model.temporal import RotaryEmbedding, rotary_frequencies, rotate_
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -141,7 +142,7 @@ def _network() -> dict[str, float]:
     device_choices.LARGE_INPUT = device_choices.MANY_PIXELS = 0
     device_choices.multiplies_with_gates = lambda *given: True
     state = torch.get_rng_state()
-    assert fused._are_right(torch.device("cpu"), torch.float32) and fused._are_right(torch.device("cpu"), torch.float16)
+    assert are_right(torch.device("cpu"), torch.float32) and are_right(torch.device("cpu"), torch.float16)
     assert torch.equal(state, torch.get_rng_state()), "a first clip would draw other noise than the next"
     fused._working[("cpu", None, torch.float32)] = fused._multiplying[("cpu", None, torch.float32)] = True
     return {"the network": _apart(unet(*inputs), expected)}
