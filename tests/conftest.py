@@ -77,6 +77,9 @@ class HostLog:
 HOST_LOG = pytest.StashKey[HostLog]()
 
 
+SCHEDULED = (os.sched_getscheduler(0), os.sched_getparam(0)) if hasattr(os, "sched_getscheduler") else None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--host", choices=("all", *hosts.HOST_NAMES), default="all", help="ComfyUI hosts to test in")
 
@@ -136,6 +139,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(summary)
     if "SEINE_HOST_SUMMARY" in os.environ:
         Path(os.environ["SEINE_HOST_SUMMARY"]).write_text(summary, encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _scheduling() -> Iterator[None]:
+    """As at the start: an encoder that a test makes its files with may leave the process a real-time one."""
+    yield
+    if SCHEDULED and os.sched_getscheduler(0) != SCHEDULED[0]:
+        os.sched_setscheduler(0, *SCHEDULED)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from . import avc
+from .priority import kept_priority
 from .reading import Look
 
 ENCODERS = {"h264": "libx264", "av1": "libsvtav1"}
@@ -80,7 +81,8 @@ class Encoder:
             options |= {"profile": avc.profile(record), "x264-params": f"sps-id={avc.free_id(record)}"}
             context.flags |= GLOBAL_HEADER
         context.options = options
-        context.open()
+        with kept_priority():
+            context.open()
         return context
 
 

@@ -82,7 +82,7 @@ def write(page: Any, text: str) -> None:
     page.mouse.click(*FREE)
 
 
-def shown(page: Any, timeout_ms: float = 30_000) -> dict[str, Any]:
+def shown(page: Any, timeout_ms: float = 180_000) -> dict[str, Any]:
     """The clip that came after `watch` or `write`: its file's `name`, and milliseconds of the page's clock when it was
     `typed`, `started` and `shown`.
     """
