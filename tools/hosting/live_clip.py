@@ -40,6 +40,12 @@ _WATCH = f"""saver => {{
 _PROMPT = "() => app.graph._nodes.find(node => node.type == 'CLIPTextEncode').widgets[0].value"
 _READY = f"() => document.querySelector('textarea')?.value == ({_PROMPT})()"
 """The boxes of the workflow that was there before are gone; notes have theirs behind the prompt's."""
+_STATE = """() => {
+    const picture = app.graph._nodes.find(node => node.type == 'LoadImage')
+    const selected = Object.values(app.canvas.selected_nodes ?? {}).map(node => node.type)
+    return {...clip, focus: document.activeElement?.tagName, selected, mode: picture.mode,
+            picture: picture.widgets[0].value, error: app.lastExecutionError}
+}"""
 _SET = """values => {
     const {widgets} = app.graph._nodes.find(node => node.type == 'SEINEKSampler')
     for (const [name, value] of Object.entries(values)) widgets.find(widget => widget.name == name).value = value
@@ -84,7 +90,13 @@ def write(page: Any, text: str) -> None:
 
 def shown(page: Any, timeout_ms: float = 180_000) -> dict[str, Any]:
     """The clip that came after `watch` or `write`: its file's `name`, and milliseconds of the page's clock when it was
-    `typed`, `started` and `shown`.
+    `typed`, `started` and `shown`. Raises TimeoutError, which says what is seen instead.
     """
-    page.wait_for_function("() => clip.shown", timeout=timeout_ms)
+    from playwright.sync_api import TimeoutError as TimedOut
+
+    try:
+        page.wait_for_function("() => clip.shown", timeout=timeout_ms)
+    except TimedOut as problem:
+        seen = page.evaluate(_STATE)
+        raise TimeoutError(f"no other clip was shown within {timeout_ms / 1000:g} s: {seen}") from problem
     return page.evaluate("() => clip")
