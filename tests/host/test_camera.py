@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from tests.graphs import clip, latents, node, sampled
+from tests.graphs import clip, latents, node, sampled, windows
 from tools.hosting.client import ExecutionFailed
 
 
-def graph(images=1, videos=1, **cameras):
+def graph(images=1, videos=1, frames=4, cfg=2.0, **cameras):
     """A clip, and the same behind each of these cameras."""
-    made = clip("first frames" if images else "text to video", images=images, videos=videos)
+    made = clip("first frames" if images else "text to video", images=images, videos=videos, frames=frames)
     made["keyframes"] = node("EmptyImage", width=64, height=64, batch_size=1, color=0xC04020)
     made["half"] = node("EmptyImage", width=32, height=64, batch_size=1, color=0x20C080)
     made["picture"] = node(
@@ -17,7 +17,7 @@ def graph(images=1, videos=1, **cameras):
     )
     if images:
         made["clip"]["inputs"]["keyframes"] = ["picture", 0]
-    made = sampled(made, steps=4)
+    made = sampled(made, steps=4, cfg=cfg)
     for name, dials in cameras.items():
         given = {"pan": 0.0, "tilt": 0.0, "zoom": 0.0, "strength": 0.6} | dials
         inputs = {"positive": ["clip", 0], "negative": ["clip", 1], "vae": ["model", 2]}
@@ -47,3 +47,35 @@ def test_two_clips_are_each_as_alone(client):
 def test_text_alone_has_no_picture(client):
     with pytest.raises(ExecutionFailed, match="positive: it carries no picture for the camera to move over"):
         latents(client, graph(images=0, pan={"pan": 1.0}))
+
+
+def test_without_guidance(client):
+    found = latents(client, graph(pan={"pan": 1.0}, cfg=1.0))
+    assert found["pan"].isfinite().all() and not torch.equal(found["pan"], found["latent"])
+
+
+def test_context_windows(client):
+    """Each window shows its own part of the way: of the whole clip's way, and not the way anew."""
+    ways = {"led": {"pan": 1.0, "strength": 1.0}, "none": {"pan": 1.0, "strength": 0.0}}
+    made = graph(frames=7, **ways)
+    whole = latents(client, made)
+    made = windows(made, context_length=4, context_overlap=1)
+    for name in ("sample", "led sample", "none sample"):
+        made[name]["inputs"]["model"] = ["windows", 0]
+    found = latents(client, made)
+    assert torch.equal(found["none"], found["latent"])
+    assert found["led"].shape == (7, 4, 8, 8) and found["led"].isfinite().all()
+    near, far = ((found["led"] - other).abs().mean() for other in (whole["led"], whole["none"]))
+    assert not torch.equal(found["none"], whole["none"]), "the windows make a difference"
+    assert near < 0.5 * far
+
+
+def test_a_film_of_prompts_with_a_camera(client):
+    made = graph(pan={"pan": 1.0})
+    film = {"direction": "after", "frames": 4, "window": 4, "overlap": 1, "images": ["picture", 0], "vae": ["model", 2]}
+    film |= {"model": ["model", 0], "seed": 1, "steps": 3, "cfg": 2.0, "sampler_name": "ddim", "scheduler": "seine"}
+    for name in ("clip", "pan camera"):
+        made[f"{name} film"] = node("SEINEExtendVideo", positive=[name, 0], negative=[name, 1], **film)
+        made[f"{name} saved"] = node("SaveLatent", samples=[f"{name} film", 0], filename_prefix="latents/test")
+    found = latents(client, made)
+    assert torch.equal(found["clip saved"], found["pan camera saved"])
