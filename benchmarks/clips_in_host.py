@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import Any
 
+import comfy.cli_args
 import comfy.sd
 import torch
 from comfyui_seine.comfy_adapter import files
@@ -24,11 +26,15 @@ import nodes as stock
 MODES = {"image to video": "first frames", "transition": "first and last frames", "text to video": "text to video"}
 
 
-def main(scenes: list[dict[str, Any]], pictures: str, runs: list[dict[str, Any]], frames: int) -> list[float]:
-    """Each run's clips go to its `target`; returns seconds of sampling and decoding per clip of each run.
+def main(
+    scenes: list[dict[str, Any]], pictures: str, runs: list[dict[str, Any]], frames: int, bf16_vae: bool = False
+) -> list[float]:
+    """Each run's clips go to its `target`; returns how long each run's middle clip took, in s, from
+    its prompts to its frames.
 
-    pictures: a .safetensors file with "first" and "last" [scenes, H, W, 3].
+    pictures: a .safetensors file with "first" and "last" [scenes, H, W, 3]. bf16_vae: as ComfyUI's flag of that name.
     """
+    comfy.cli_args.args.bf16_vae = bf16_vae
     files.register_folder()
     images = load_file(pictures)
     loaded: dict[tuple[str, str], tuple] = {}
@@ -38,19 +44,22 @@ def main(scenes: list[dict[str, Any]], pictures: str, runs: list[dict[str, Any]]
         if file not in loaded:
             loaded.clear()
             loaded[file] = SEINECheckpointLoader.execute(file[0], "bundled", file[1]).args
+        model, *others = loaded[file]
+        if "lora" in run:
+            model = comfy.sd.load_lora_for_models(model, None, load_file(run["lora"]), 1.0, 0.0)[0]
         clips, took = [], []
         for index, scene in enumerate(scenes[: run["scenes"]]):
             first, last = images["first"][index : index + 1], images["last"][index : index + 1]
             began = time.monotonic()
-            clips.append(make(loaded[file], run, scene, first, last, frames))
+            clips.append(make((model, *others), run, scene, first, last, frames))
             took.append(time.monotonic() - began)
         made = {
             "clips": torch.stack(clips).half(),
             "reconstructed": reconstructed(loaded[file][2], images, run["scenes"]),
         }
         save_file(made, run["target"])
-        seconds.append(sum(took) / len(took))
-        print(f"{run['name']}: {seconds[-1]:.1f} s per clip", flush=True)
+        seconds.append(statistics.median(took))
+        print(f"{run['name']}: {seconds[-1]:.2f} s per clip", flush=True)
     return seconds
 
 
@@ -62,9 +71,9 @@ def make(
     height, width = first.shape[1:3]
     keyframes = {"image to video": first, "transition": torch.cat((first, last)), "text to video": None}[run["task"]]
     (mask,) = SEINEMaskBuilder.execute(MODES[run["task"]], 1, "", frames, width, height).args
-    positive, negative = (
-        stock.CLIPTextEncode().encode(clip, words)[0] for words in (scene[run.get("prompt", "caption")], "")
-    )
+    (positive,) = stock.CLIPTextEncode().encode(clip, scene[run.get("prompt", "caption")])
+    # Without guidance nobody reads a negative prompt.
+    (negative,) = stock.CLIPTextEncode().encode(clip, "") if run["cfg"] != 1 else (positive,)
     positive, negative, latent = SEINEImageToVideo.execute(
         positive, negative, vae, width, height, "stretch", 1, mask=mask, keyframes=keyframes
     ).args
@@ -74,8 +83,6 @@ def make(
         positive, negative = SEINESoftKeyframes.execute(positive, negative, run["soft"], "-1").args
     if "camera" in run:
         positive, negative = SEINECamera.execute(positive, negative, vae, **run["camera"]).args
-    if "lora" in run:
-        model = comfy.sd.load_lora_for_models(model, None, load_file(run["lora"]), 1.0, 0.0)[0]
     if "guided" in run:
         model = in_interval(model, *run["guided"])
     if "dials" in run:

@@ -58,6 +58,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="steps of the first table (default: the sampler's)")
     parser.add_argument("--only", choices=TABLES, nargs="+", help="some of the tables only")
     parser.add_argument("--lora", type=Path, help="of tools/train.py distill-small: few steps with it, too")
+    parser.add_argument(
+        "--bf16-vae", action="store_true", help="ComfyUI's flag: most of the time of few steps is the VAE's"
+    )
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of 8 clips, .png")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--device", choices=("cpu", "auto"), default="cpu", help="auto: a GPU where torch sees one")
@@ -188,6 +191,7 @@ def measure(arguments: argparse.Namespace, host: hosts.Host, folder: Path) -> tu
             "pictures": str(pictures),
             "runs": runs,
             "frames": world.FRAMES,
+            "bf16_vae": arguments.bf16_vae,
         },
         timeout=24 * 3600,
         cpu=arguments.device == "cpu" or not sees_gpu(host, host.prepare()),
@@ -240,7 +244,7 @@ def report(results: list[tuple[dict[str, Any], Result]], json_file: Path | None)
         "shape": "shape",
         "both": "both",
         "smoothness": "smoothness",
-        "seconds": "s per clip",
+        "seconds": "s per clip, median",
     }
     for table in TABLES:
         rows = [result for run, result in results if run["table"] == table]

@@ -1,4 +1,7 @@
-"""Where SEINE files are found: models/seine, models/diffusion_models, models/checkpoints, and models/diffusers."""
+"""Where SEINE files are found: models/seine, models/diffusion_models, models/checkpoints, and models/diffusers.
+
+The pack has a small model of its own and a LoRA for it, which the host's lists show too.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,23 @@ from pathlib import Path
 
 import folder_paths
 
-FOLDER = "seine"
+FOLDER, LORAS = "seine", "loras"
 _MODEL_FOLDERS = (FOLDER, "diffusion_models", "unet", "checkpoints")
 _SUFFIXES = {".safetensors", ".sft", ".pt", ".pth", ".ckpt", ".bin"}
 BUNDLED = "bundled"
 _PACK = Path(__file__).resolve().parents[1]
-_PACK_MODELS = str(_PACK / "models")
+_PACK_MODELS, _PACK_LORAS = str(_PACK / "models"), str(_PACK / "loras")
 EXAMPLES = _PACK / "example_inputs"
 _EXAMPLE_SUFFIXES = {".png", ".mp4"}
 
 
 def register_folder() -> None:
-    """Make models/seine and the pack's own small model known to the host; a path the user configured stays."""
-    paths, suffixes = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
-    for folder in (os.path.join(folder_paths.models_dir, FOLDER), _PACK_MODELS):
-        if folder not in paths:
-            paths = [*paths, folder]
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(suffixes) | _SUFFIXES)
+    """Make models/seine and the pack's own files known to the host; a path the user configured stays."""
+    own = os.path.join(folder_paths.models_dir, FOLDER)
+    for kind, folders, needed in ((FOLDER, (own, _PACK_MODELS), _SUFFIXES), (LORAS, (_PACK_LORAS,), {".safetensors"})):
+        paths, suffixes = folder_paths.folder_names_and_paths.get(kind, ([], set()))
+        paths = [*paths, *(folder for folder in folders if folder not in paths)]
+        folder_paths.folder_names_and_paths[kind] = (paths, set(suffixes) | needed)
 
 
 def prepare_folders() -> None:

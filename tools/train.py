@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.hosting import environment, hosts
 from tools.hosting.environment import SetupError, say
-from tools.hosting.model_files import SMALL_MODEL
+from tools.hosting.model_files import SMALL_LORA, SMALL_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SMALL = REPOSITORY / "models" / SMALL_MODEL
+SMALL, LORA = REPOSITORY / "models" / SMALL_MODEL, REPOSITORY / "loras" / SMALL_LORA
 FEW_STEPS = 4
-LEAST = {"frames": 1, "every": 1, "steps": 1, "videos": 1, "few_steps": 1, "teacher_steps": 1, "rank": 0}
+LEAST = {"frames": 1, "every": 1, "steps": 1, "videos": 1, "few_steps": 1, "teacher_steps": 1, "rank": 0, "to_clip": 0}
 """Of options that are counts."""
 
 
@@ -46,10 +46,17 @@ def parse_arguments() -> argparse.Namespace:
     distill.add_argument("--cfg", type=float, default=8.0, help="guidance that becomes part of it (default 8)")
     distill.add_argument("--few-steps", type=int, default=FEW_STEPS, help="steps it is to be sampled in (default 4)")
     distill.add_argument("--teacher-steps", type=int, default=6, help="guided ones that each stands for (default 6)")
+    distill.add_argument(
+        "--to-clip",
+        type=int,
+        default=0,
+        metavar="WAYS",
+        help="each step to the clip instead of to the next, from so many ways of the checkpoint that are made first",
+    )
 
     few = commands.add_parser("distill-small", help="have the small SEINE make clips in a few steps without guidance")
     few.add_argument("--bundle", type=Path, default=SMALL, help="small model (default: models/seine-small.safetensors)")
-    few.add_argument("--output", type=Path, help="LoRA (default: models/seine-small-4-steps.safetensors)")
+    few.add_argument("--output", type=Path, help="LoRA (default: loras/seine-small-few-steps.safetensors)")
     few.add_argument("--folder", type=Path, help="where states, clips and curves go (default: the cache folder)")
     few.add_argument("--few-steps", type=int, default=FEW_STEPS, help="steps it is to be sampled in (default 4)")
     few.add_argument("--steps", type=int, help="training steps in all (default: the recipe's)")
@@ -150,7 +157,7 @@ def distill_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
     options = few_steps.options_for(arguments.few_steps)
     if arguments.steps is not None:
         options = replace(options, steps=arguments.steps)
-    output = arguments.output or SMALL.with_name(f"{SMALL.stem}-{arguments.few_steps}-steps.safetensors")
+    output = arguments.output or LORA
     folder = arguments.folder or environment.cache_folder() / "few_steps"
     tokenizer = host.folder / "comfy" / "sd1_tokenizer"
     device = _device(arguments.device)

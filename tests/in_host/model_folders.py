@@ -32,4 +32,5 @@ def main(folder: str) -> dict[str, Any]:
         os.seteuid(user)
         for closed in ("lost+found", "closed root"):
             (root / closed).chmod(0o755)
-    return {"bases": bases, "nodes": len(schemas)}
+    loras = folder_paths.get_filename_list("loras")
+    return {"bases": bases, "nodes": len(schemas), "loras": [name for name in loras if name.startswith("seine")]}

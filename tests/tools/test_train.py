@@ -109,7 +109,8 @@ def test_finetuning_from_videos_to_a_checkpoint(host, sample_model, folder, tmp_
 
 def distil(model, folder, tmp_path, original):
     """On the same clips: a LoRA, and all weights."""
-    few = {"few_steps": 2, "teacher_steps": 2, "cfg": 3.0, "rank": 2, "output": tmp_path / "lora.safetensors"}
+    few = {"few_steps": 2, "teacher_steps": 2, "cfg": 3.0, "rank": 2, "to_clip": 0}
+    few["output"] = tmp_path / "lora.safetensors"
     distilling.distil(arguments(model, folder, tmp_path, steps=1, **few), tmp_path, "cpu")
     distilling.distil(arguments(model, folder, tmp_path, steps=2, **few), tmp_path, "cpu")
     assert len(torch.load(tmp_path / "distillation.pt", weights_only=True)["errors"]) == 2
@@ -121,12 +122,14 @@ def distil(model, folder, tmp_path, original):
     assert len(lora) == 2 * len(layers) and {value.dtype for value in lora.values()} == {torch.float16}
     assert any(value.any() for key, value in lora.items() if "lora_up" in key)
 
-    (tmp_path / "distillation.pt").unlink()
-    whole = few | {"rank": 0, "output": tmp_path / "whole.safetensors"}
-    distilling.distil(arguments(model, folder, tmp_path, steps=1, **whole), tmp_path, "cpu")
-    trained = load_unet(whole["output"])
-    assert trained.config == original.config
-    assert not torch.equal(trained.conv_in.weight, original.conv_in.weight)
+    for ways in (0, 3):
+        (tmp_path / "distillation.pt").unlink()
+        whole = few | {"rank": 0, "to_clip": ways, "output": tmp_path / f"whole-{ways}.safetensors"}
+        distilling.distil(arguments(model, folder, tmp_path, steps=1, **whole), tmp_path, "cpu")
+        trained = load_unet(whole["output"])
+        assert trained.config == original.config
+        assert not torch.equal(trained.conv_in.weight, original.conv_in.weight)
+    assert len(list((tmp_path / "ways").iterdir())) == 2, "two clips at once"
 
 
 def test_clips_that_cannot_be_used_are_named(host, forks_of, sample_model, folder, tmp_path, monkeypatch):

@@ -13,7 +13,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tools.authoring import apps, batch_workflows, few_step_workflows, film_workflows, from_host, pass_workflows
+from tools.authoring import (
+    apps,
+    batch_workflows,
+    few_step_workflows,
+    film_workflows,
+    from_host,
+    motion_workflows,
+    pass_workflows,
+)
 from tools.authoring.graph_formats import Step, Workflow, api_format, interface_format
 from tools.authoring.loading_steps import (
     CHAIN_NOTE,
@@ -249,6 +257,9 @@ def workflows() -> dict[str, Workflow]:
         "batch_transitions": _saved(batch_workflows.transitions(_clip("", 512, 512, [])), "decode", 8.0, ("name", 0)),
         "four_steps": _saved_enlarged(few_step_workflows.four_steps(_small_clip([BALL])), "video/SEINE_four_steps"),
         "interactive": few_step_workflows.interactive(_small_clip([BALL]), "video/SEINE_interactive"),
+        "motion_and_camera": _saved_enlarged(
+            motion_workflows.motion_and_camera(_small_clip([BALL])), "video/SEINE_motion"
+        ),
     }
 
 

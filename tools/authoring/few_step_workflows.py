@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from tools.authoring.graph_formats import Step, Workflow
+from tools.hosting.model_files import SMALL_LORA
 
 FEW = {"steps": 4, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple"}
-"""How a distilled model is sampled (tools/train.py distill), and the small one can be as it is."""
+"""How a distilled model is sampled (tools/train.py distill)."""
 
 FOUR_NOTE = """### Four predictions instead of fifty
 *euler* and *simple* stop at the timesteps 999, 749, 499 and 249. At **cfg 1** each step is one prediction, and no \
 negative prompt is read: none is there.
 
-**The small model** does so as it is, without a LoRA: its world is simple.
+**The small model** has a LoRA for it, which the pack brings. With it 2 steps do as well, and even 1.
 
-**The full SEINE** is not made for four steps. It wants a LoRA that was distilled for them, and nobody has published \
-one. The pack's *tools/train.py distill* makes it of the checkpoint and clips of yours (docs/commands.md). Put it into \
-**models/loras**, press **R**, choose it in *Distilled LoRA*, and press Ctrl+B on that node: it is bypassed now.
+**The full SEINE** wants a LoRA of its own, and nobody has published one. The pack's *tools/train.py distill* makes it \
+of the checkpoint and clips of yours (docs/commands.md). Put it into **models/loras**, press **R**, and choose it in \
+*Distilled LoRA*.
 
 **Text to video**: Ctrl+B on *Image*."""
 
@@ -42,10 +43,10 @@ def _few(clip: Workflow) -> Workflow:
 
 
 def four_steps(clip: Workflow) -> Workflow:
-    """`clip` in four steps, with a place for a distilled LoRA."""
+    """`clip` in four steps, by a distilled LoRA."""
     clip = _few(clip)
-    inputs = {"model": ("checkpoint", 0), "lora_name": "", "strength_model": 1.0}
-    clip.steps["lora"] = Step("LoraLoaderModelOnly", (0, 330), (380, 110), inputs, "Distilled LoRA", bypassed=True)
+    inputs = {"model": ("checkpoint", 0), "lora_name": SMALL_LORA, "strength_model": 1.0}
+    clip.steps["lora"] = Step("LoraLoaderModelOnly", (0, 330), (380, 110), inputs, "Distilled LoRA")
     clip.steps["sample"].inputs["model"] = ("lora", 0)
     clip.groups[:2] = [("Model", -20, 0, 420, 480, "#3f789e"), ("Prompt", 420, 0, 420, 240, "#3f789e")]
     clip.notes = [(FOUR_NOTE, 0, 530, 380, 540)]

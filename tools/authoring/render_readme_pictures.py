@@ -81,6 +81,7 @@ EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
     "stop_and_go_on": ([BALL], {"prompt": MOVES}),
     "second_pass": ([BALL], {"prompt": MOVES}),
     "four_steps": ([BALL], {"prompt": MOVES}),
+    "motion_and_camera": ([BALL], {"prompt": MOVES}),
     "try_the_small_model": ([], {"prompt": "a purple ring moves up over grey tiles"}),
 }
 """Pictures and words each workflow is shown with.

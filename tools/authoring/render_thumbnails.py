@@ -24,6 +24,8 @@ SIZE, SCALE = 400, 3  # pixels; drawn larger and reduced, which smooths the edge
 FRAMES = 16
 TOP = 60
 """Where pictures begin: above, at the left, the interface puts a badge."""
+AIM = 0.5, 0.2
+"""What a camera that moves in is aimed at: parts of what it leaves out that are at the left and above."""
 
 Colour = tuple[int, int, int]
 BACKGROUND: Colour = (30, 32, 38)
@@ -232,6 +234,26 @@ def changed_clip() -> Image.Image:
     return canvas
 
 
+def zoomed_clip(zoom: float = 1.9) -> Image.Image:
+    """A clip whose camera moves in; in the first frame, around what it will see in the end."""
+    canvas = _canvas()
+    width, height, gap = 76, 66, 16
+    for number in range(FRAMES):
+        time = number / (FRAMES - 1)
+        row, column = divmod(number, 4)
+        box = (24 + column * (width + gap), TOP + row * (height + gap), width, height)
+        picture = scene(SCALE * 2 * width, SCALE * 2 * height, 0.35 + 0.3 * time, 0.0)
+        scale = zoom**time
+        seen = [side / scale for side in picture.size]
+        left, top = (at * (side - part) for at, side, part in zip(AIM, picture.size, seen, strict=True))
+        cut = picture.crop((round(left), round(top), round(left + seen[0]), round(top + seen[1])))
+        _paste(canvas, box, cut, not number)
+    left, top = (24 + round(AIM[0] * width * (1 - 1 / zoom)), TOP + round(AIM[1] * height * (1 - 1 / zoom)))
+    around = [SCALE * v for v in (left, top, left + round(width / zoom), top + round(height / zoom))]
+    ImageDraw.Draw(canvas).rectangle(around, outline=GIVEN, width=SCALE * 2)
+    return canvas
+
+
 def thumbnails() -> dict[str, Image.Image]:
     """Picture by workflow name, RGB, 400x400."""
     drawn = {
@@ -244,6 +266,7 @@ def thumbnails() -> dict[str, Image.Image]:
         "stop_and_go_on": stopped_clip(),
         "four_steps": few_steps_clip(),
         "interactive": changed_clip(),
+        "motion_and_camera": zoomed_clip(),
         "second_pass": twofold_clip(),
         "extend_video": clip({0}, gap=10, columns=6, frames=48),
         "loop": looped_clip(),

@@ -40,6 +40,7 @@ INTERPOLATOR = ModelFile(
     "frame_interpolation",
 )
 
-SMALL_MODEL = "seine-small.safetensors"
+SMALL_MODEL, SMALL_LORA = "seine-small.safetensors", "seine-small-few-steps.safetensors"
+"""What the pack brings, in models/ and loras/."""
 SMALL_SIZE, SMALL_CFG, SMALL_ENLARGED = 64, 2.0, 4
 """What the small model was trained at, the guidance that suits it, and how much its clips are enlarged to be seen."""

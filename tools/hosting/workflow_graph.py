@@ -29,6 +29,7 @@ TITLES = {
     "batch_transitions": "SEINE 14 Batch of transitions",
     "four_steps": "SEINE 15 Four steps",
     "interactive": "SEINE 16 Interactive",
+    "motion_and_camera": "SEINE 17 Motion and camera",
 }
 """What the interface's list of templates shows and searches: it has nothing but the names of the files.
 

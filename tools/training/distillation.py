@@ -108,11 +108,6 @@ class DistillationOptions:
         decayed = self.final_learning_rate + (1 - self.final_learning_rate) * cosine
         return self.learning_rate * min((step + 1) / self.warmup, 1) * decayed
 
-    @property
-    def task(self) -> dict[str, object]:
-        """What a state must agree in to be gone on from."""
-        return {"visited": list(self.visited), "rank": self.rank, "cfg": self.cfg, "teacher_steps": self.teacher_steps}
-
 
 class Distiller:
     """Distils `teacher`, or else what `unet` is now, into `unet`. `ema` has the averaged values to publish: all of its
@@ -151,6 +146,13 @@ class Distiller:
         """How many steps have been done."""
         return len(self._errors_of_steps)
 
+    @property
+    def task(self) -> dict[str, object]:
+        """What a state must agree in to be gone on from."""
+        options = self.options
+        named = {name: getattr(options, name) for name in ("rank", "cfg", "teacher_steps")}
+        return {"visited": list(options.visited), **named}
+
     def errors(self) -> dict[str, list[float]]:
         """Of each way, by its ends, the mean squared error of the predicted noise at each step."""
         ends = [*self.options.visited, "clip"]
@@ -180,21 +182,12 @@ class Distiller:
             self._look()
 
     def _batch(self) -> tuple[Tensor, ...]:
-        """Latents, start noise, mask and masked latents, contexts of the prompts and of none, and which clips [videos]
-        go on by themselves; on the device."""
+        """What `drawn` gives, and which clips [videos] go on by themselves; on the device."""
         options = self.options
-        device = self.clips.gray.device
-        generator = torch.Generator(device).manual_seed(options.seed * 1_000_003 + self.step)
-        latents, context = self.clips.batch(options.videos, options.frames, generator)
-        mask = draw_masks(options.videos, options.frames, generator)
-        variants = torch.randint(len(self.clips.gray), (options.videos,), generator=generator, device=device)
-        masked = masked_latents(latents, mask, self.clips.gray[variants].float())
-        noise = torch.randn(latents.shape, generator=generator, device=device)
-        own = torch.rand(options.videos, generator=generator, device=device) < options.own
-        channel = mask[:, None, :, None, None].expand_as(latents[:, :1])
-        texts = torch.cat((context, self.clips.empty_context.float().expand_as(context)))
-        drawn = latents, noise, torch.cat((channel, masked), 1), texts, own
-        return tuple(each.to(self.device, non_blocking=True) for each in drawn)
+        generator = torch.Generator(self.clips.gray.device).manual_seed(options.seed * 1_000_003 + self.step)
+        batch = drawn(self.clips, options, generator)
+        own = torch.rand(options.videos, generator=generator, device=generator.device) < options.own
+        return tuple(each.to(self.device, non_blocking=True) for each in (*batch, own))
 
     def _errors(self, latents: Tensor, noise: Tensor, given: Tensor, texts: Tensor, own: Tensor) -> Tensor:
         """The error of each way, and gradients of the sum of their logarithms: what a way is off by differs a
@@ -215,20 +208,9 @@ class Distiller:
             state = torch.where(own, state + (end - start) * slope.detach(), latents + end * noise)
         return torch.stack(errors)
 
-    @torch.no_grad()
     def _teach(self, way: Segment, state: Tensor, given: Tensor, texts: Tensor) -> Tensor:
-        """The mean slope of the guided teacher's steps of first order from `state` on."""
-        total, mean = way.sigmas[-1] - way.sigmas[0], torch.zeros_like(state)
-        rows = 1 if self.options.cfg == 1 else 2
-        given, texts = given.repeat(rows, 1, 1, 1, 1), texts[: rows * len(state)]
-        with switched_off(self.teacher):
-            for timestep, sigma, following in zip(way.timesteps, way.sigmas, way.sigmas[1:], strict=False):
-                found = predicted(self.teacher, state.repeat(rows, 1, 1, 1, 1), sigma, timestep, given, texts)
-                asked, *unasked = found.split(len(state))
-                slope = torch.lerp(unasked[0], asked, self.options.cfg) if unasked else asked
-                state = state + (following - sigma) * slope
-                mean = mean + (following - sigma) / total * slope
-        return mean
+        """The mean slope of the teacher's way from `state` on."""
+        return guided(self.teacher, way, state, given, texts, self.options.cfg)[1]
 
     @property
     def _precision(self):
@@ -256,15 +238,15 @@ class Distiller:
     def save(self, file: Path) -> None:
         """Write the state."""
         values = {name: value.detach() for name, value in self._trained.items()}
-        state = {"values": values, "ema": self.ema, "optimizer": self.optimizer.state_dict(), "task": self.options.task}
+        state = {"values": values, "ema": self.ema, "optimizer": self.optimizer.state_dict(), "task": self.task}
         save_state(state | {"errors": torch.stack(self._errors_of_steps).cpu()}, file)
 
     def resume(self, file: Path) -> None:
         """Go on from a state that `save` wrote. Raises ValueError where it was to learn something else."""
         state = torch.load(file, map_location="cpu", weights_only=True)
-        if state["task"] != self.options.task:
+        if state["task"] != self.task:
             raise ValueError(
-                f"{file} is of another distillation, {state['task']} and not {self.options.task}: delete it, choose "
+                f"{file} is of another distillation, {state['task']} and not {self.task}: delete it, choose "
                 "another --folder, or give the same options"
             )
         with torch.no_grad():
@@ -281,3 +263,36 @@ def predicted(unet: SeineUNet3D, state: Tensor, sigma: float, timestep: int, giv
     sample = torch.cat((state / math.sqrt(1 + sigma**2), given), dim=1).to(unet.dtype)
     timesteps = torch.full((len(state),), timestep, device=state.device)
     return unet(sample, timesteps, context.to(unet.dtype)).float()
+
+
+def drawn(clips: Clips, options: DistillationOptions, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Latents [videos, 4, frames, h, w], as much noise, mask and masked latents [videos, 5, frames, h, w], contexts of
+    the prompts and then of none [2 videos, tokens, width]; on the generator's device."""
+    videos, device = options.videos, generator.device
+    latents, context = clips.batch(videos, options.frames, generator)
+    mask = draw_masks(videos, options.frames, generator)
+    variants = torch.randint(len(clips.gray), (videos,), generator=generator, device=device)
+    masked = masked_latents(latents, mask, clips.gray[variants].float())
+    noise = torch.randn(latents.shape, generator=generator, device=device)
+    channel = mask[:, None, :, None, None].expand_as(latents[:, :1])
+    texts = torch.cat((context, clips.empty_context.float().expand_as(context)))
+    return latents, noise, torch.cat((channel, masked), 1), texts
+
+
+@torch.no_grad()
+def guided(
+    teacher: SeineUNet3D, way: Segment, state: Tensor, given: Tensor, texts: Tensor, cfg: float
+) -> tuple[Tensor, Tensor]:
+    """Where the teacher's guided steps of first order lead from `state` on, and the mean slope of that way; without
+    what of it is being trained."""
+    total, mean = way.sigmas[-1] - way.sigmas[0], torch.zeros_like(state)
+    rows = 1 if cfg == 1 else 2
+    given, texts = given.repeat(rows, 1, 1, 1, 1), texts[: rows * len(state)]
+    with switched_off(teacher):
+        for timestep, sigma, following in zip(way.timesteps, way.sigmas, way.sigmas[1:], strict=False):
+            found = predicted(teacher, state.repeat(rows, 1, 1, 1, 1), sigma, timestep, given, texts)
+            asked, *unasked = found.split(len(state))
+            slope = torch.lerp(unasked[0], asked, cfg) if unasked else asked
+            state = state + (following - sigma) * slope
+            mean = mean + (following - sigma) / total * slope
+    return state, mean

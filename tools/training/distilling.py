@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from seine_model import load_unet
 from seine_model.checkpoint import CONFIG_KEY, stored_dtype
 from tools.hosting.environment import say
+from tools.training.consistency import ConsistencyDistiller, taught_ways
 from tools.training.distillation import DistillationOptions, Distiller, visited_timesteps
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import lora_file
@@ -44,7 +45,13 @@ def distil(arguments: argparse.Namespace, folder: Path, device: str) -> None:
     computed = torch.float32 if arguments.full_precision else torch.bfloat16
     unet = load_unet(arguments.checkpoint, dtype=computed if arguments.rank else torch.float32, device=device)
     teacher = None if arguments.rank else load_unet(arguments.checkpoint, dtype=computed, device=device)
-    distiller = Distiller(unet, LatentClips.load(folder / "clips.safetensors"), options, teacher)
+    clips = LatentClips.load(folder / "clips.safetensors")
+    if arguments.to_clip:
+        shown = taught_ways(teacher or unet, clips, options, folder / "ways", arguments.to_clip)
+        teacher = None
+        distiller = ConsistencyDistiller(unet, clips, options, shown)
+    else:
+        distiller = Distiller(unet, clips, options, teacher)
     state = folder / "distillation.pt"
     if state.exists():
         distiller.resume(state)

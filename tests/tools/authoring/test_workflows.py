@@ -14,7 +14,7 @@ from tools.authoring import apps, batch_workflows, build_workflows, few_step_wor
 from tools.authoring.graph_formats import api_format
 from tools.authoring.render_examples import VIDEO_FRAMES, VIDEO_SIZE
 from tools.hosting import workflow_graph
-from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_MODEL
+from tools.hosting.model_files import INTERPOLATOR, SMALL_CFG, SMALL_LORA, SMALL_MODEL
 from tools.hosting.server import place_file
 from tools.training.small_model import measures
 
@@ -31,14 +31,14 @@ LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37, "extend_
 BALL, RING, CROSS = build_workflows.BALL, build_workflows.RING, build_workflows.CROSS
 KEPT = {
     **dict.fromkeys(("image_to_video", "extend_video", "loop", "stop_and_go_on", "second_pass"), {0: BALL}),
-    "four_steps": {0: BALL},
+    **dict.fromkeys(("four_steps", "motion_and_camera"), {0: BALL}),
     **dict.fromkeys(("transition", "batch_transitions"), {0: RING, -1: CROSS}),
     "keyframes": {0: BALL, 7: RING, -1: CROSS},
     "story": {0: BALL, 20: RING, 28: CROSS},
 }
 """Frames that show an example image."""
 ENLARGED = {"transition_upscale_interpolate": 2, "try_the_small_model": 4, "prompt_travel": 4, "second_pass": 3.75}
-ENLARGED |= {"four_steps": 4}
+ENLARGED |= {"four_steps": 4, "motion_and_camera": 4}
 """How many times the size that the first sampler is given a video has."""
 PAIRS = {"a ball becomes a ring": (BALL, RING), build_workflows.RING_TO_CROSS: (RING, CROSS)}
 PAIRS_FOLDER = "pairs_of_the_template"
@@ -52,6 +52,7 @@ def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
     expected |= {"try_the_small_model", "prompt_travel", "extend_video", "extend_file", "loop", "story"}
     expected |= {"keyframes", "stop_and_go_on", "second_pass", "batch_transitions", "four_steps", "interactive"}
+    expected |= {"motion_and_camera"}
     assert set(NAMES) == expected
     shown = {TITLES[name] for name in expected} | {apps.title(name) for name in apps.APPS}
     assert {path.stem for path in FOLDER.glob("*.json")} == shown
@@ -78,7 +79,7 @@ def test_files_to_download_are_those_the_nodes_name(name):
     for node in nodes:
         named = [value for value in node["widgets_values"] if str(value).endswith((".pt", ".pth", ".safetensors"))]
         hints = node["properties"].get("models", [])
-        assert [hint["name"] for hint in hints] == [name for name in named if name != SMALL_MODEL]
+        assert [hint["name"] for hint in hints] == [name for name in named if name not in (SMALL_MODEL, SMALL_LORA)]
         for hint in hints:
             assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(f"/{hint['name']}")
             assert f"[{hint['name']}]({hint['url']}) → **models/{hint['directory']}**" in notes
@@ -188,7 +189,8 @@ def test_templates_are_listed_in_the_order_they_are_to_be_tried():
 
 def test_a_bypassed_step_hands_on_what_comes_in_or_nothing():
     workflow = build_workflows.workflows()["four_steps"]
-    workflow.steps["image 0"].bypassed = True
+    for name in ("image 0", "lora"):
+        workflow.steps[name].bypassed = True
     sent = {node["class_type"]: node["inputs"] for node in api_format(workflow).values()}
     assert not {"LoraLoaderModelOnly", "LoadImage"} & set(sent)
     assert sent["SEINEKSampler"]["model"] == ["1", 0] and "first_image" not in sent["SEINEImageToVideo"]
