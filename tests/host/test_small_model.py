@@ -7,8 +7,8 @@ from seine_model.base import TEXT_MODEL_PREFIX
 from seine_model.checkpoint import VAE_PREFIX, read_checkpoint, strip_prefix
 from tests.graphs import clip as clip_graph
 from tests.graphs import images, latents, node, sampled, saving, uploaded, video_frames
-from tools.hosting.model_files import SMALL_CFG, SMALL_MODEL
-from tools.train import SMALL
+from tools.hosting.model_files import SMALL_CFG, SMALL_LORA, SMALL_MODEL
+from tools.train import LORA, SMALL
 from tools.training.small_model import autoencoder as vae
 from tools.training.small_model import measures, world
 from tools.training.small_model import text_encoder as text
@@ -33,8 +33,8 @@ def test_loader_lists_it_without_any_set_up(client):
         assert SMALL_MODEL in (kind if isinstance(kind, list) else options[0]["options"])
 
 
-def made(client, task, scene, seed=0):
-    """A clip of the task's kind for the scene, [frames, 3, H, W], and the true one."""
+def made(client, task, scene, seed=0, model=None, **settings):
+    """A clip of the task's kind for the scene, [frames, 3, H, W], and the true one. model: a node behind the loader."""
     truth = world.render(scene)
     mode, given = {
         "image to video": ("first frames", truth[:1]),
@@ -50,7 +50,9 @@ def made(client, task, scene, seed=0):
     if len(given) == 2:
         graph["both"] = node("ImageBatch", image1=["image0", 0], image2=["image1", 0])
         graph["clip"]["inputs"]["keyframes"] = ["both", 0]
-    graph = sampled(graph, steps=STEPS, cfg=SMALL_CFG, seed=seed)
+    if model:
+        graph["behind"], settings["model"] = model, ["behind", 0]
+    graph = sampled(graph, **{"steps": STEPS, "cfg": SMALL_CFG, "seed": seed} | settings)
     return video_frames(client, graph, ["sample", 0]), truth
 
 
@@ -81,6 +83,25 @@ def test_text_to_video_shows_what_the_prompt_names_and_moves_it_that_way(client)
         looks += seen is not None and (seen.colour, seen.shape) == (scene.look.colour, scene.look.shape)
         ways += measures.motion(video, scene.look.colour) == motion
     assert looks >= 3 and ways >= 3, (looks, ways)
+
+
+@pytest.mark.one_host
+def test_with_its_lora_one_prediction_shows_what_many_do(client):
+    assert LORA.stat().st_size < 4e6
+    one = {"steps": 1, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple"}
+    lora = node("LoraLoaderModelOnly", model=["model", 0], lora_name=SMALL_LORA, strength_model=1.0)
+    shown = {"with": 0, "without": 0}
+    for seed in range(8):
+        scene = world.scene(HELD_OUT + seed, ("up", "left", "grow", "right"))
+        for name, model in (("with", lora), ("without", None)):
+            video, _ = made(client, "text to video", scene, seed, model, **one)
+            seen = measures.look_at(video[8])
+            right = seen is not None and (seen.colour, seen.shape) == (scene.look.colour, scene.look.shape)
+            shown[name] += right and measures.motion(video, scene.look.colour) == scene.motion
+    assert shown["with"] >= 7 and shown["without"] <= 5, shown
+    scene = world.scene(HELD_OUT, ("left",))
+    video, truth = made(client, "image to video", scene, model=lora, **one)
+    assert measures.psnr(video[0], truth[0]) > 26 and measures.motion(video, scene.look.colour) == "left"
 
 
 def test_host_runs_the_vae_that_was_trained(client, bundle):
