@@ -5,8 +5,6 @@ import pytest
 from tools.authoring import apps
 from tools.hosting import browser
 
-USUAL = {**browser.SETTINGS, "Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en"}
-"""Whatever the settings of the server's other tests are."""
 PROMPT = "a blue ring grows over a green field"
 LARGEST = """() => {
     const shown = [...document.querySelectorAll('img, video')].filter(seen => seen.src.startsWith('blob:'))
@@ -17,7 +15,7 @@ SHOWN = "() => [...document.querySelectorAll('video')].some(seen => seen.clientW
 
 @pytest.fixture
 def page(bare, chromium):
-    browser.save_settings(bare.client.address, USUAL)
+    browser.save_settings(bare.client.address, browser.SETTINGS)
     opened = browser.open_interface(chromium, bare.client.address)
     yield opened
     opened.close()

@@ -31,7 +31,7 @@ PLACES = """() => {
 
 @pytest.fixture
 def page(bare, chromium):
-    browser.save_settings(bare.client.address, {**browser.SETTINGS, "Comfy.Locale": "en"})
+    browser.save_settings(bare.client.address, browser.SETTINGS)
     opened = browser.open_interface(chromium, bare.client.address)
     yield opened
     opened.close()

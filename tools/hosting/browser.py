@@ -13,8 +13,15 @@ from typing import Any
 ARTIFACTS = Path(__file__).resolve().parents[2] / "artifacts"
 """Screenshots, kept after the run and ignored by git."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
-SETTINGS = {"Comfy.TutorialCompleted": True, "LiteGraph.Canvas.MinFontSizeForLOD": 0, "Comfy.Minimap.Visible": False}
-"""A user's settings who has seen the tour; texts are drawn at every zoom."""
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.VueNodes.Enabled": False,
+    "Comfy.Locale": "en",
+}
+"""A user's settings who has seen the tour; texts are drawn at every zoom. A server keeps what was saved before, so that
+all that any page is opened with is named here."""
 
 STILL = """document.addEventListener('DOMContentLoaded', () => {
     const style = document.createElement('style')
