@@ -157,7 +157,9 @@ def distill_small(arguments: argparse.Namespace, host: hosts.Host) -> None:
     options = few_steps.options_for(arguments.few_steps)
     if arguments.steps is not None:
         options = replace(options, steps=arguments.steps)
-    output = arguments.output or LORA
+    few = arguments.few_steps
+    own = LORA if few == FEW_STEPS else LORA.with_name(f"{SMALL.stem}-{few}-steps.safetensors")
+    output = arguments.output or own
     folder = arguments.folder or environment.cache_folder() / "few_steps"
     tokenizer = host.folder / "comfy" / "sd1_tokenizer"
     device = _device(arguments.device)

@@ -67,9 +67,9 @@ def distil(
     clips = encoded_clips(parts, Tokenizer(tokenizer_folder), folder / "clips.safetensors")
     options = replace(options, replayed=options.replayed and device.startswith("cuda"))
     unet = parts.unet.to(memory_format=torch.channels_last)
-    shown = taught_ways(unet, clips, replace(options, videos=WAYS_AT_ONCE), folder / "ways", WAYS)
-    distiller = ConsistencyDistiller(unet, clips, options, shown)
     name = f"{len(options.visited)}-steps"
+    shown = taught_ways(unet, clips, replace(options, videos=WAYS_AT_ONCE), folder / f"{name}-ways", WAYS)
+    distiller = ConsistencyDistiller(unet, clips, options, shown)
     state = folder / f"{name}.pt"
     if state.exists():
         distiller.resume(state)
