@@ -7,8 +7,10 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
+import torch
 from torch import Tensor
 
+from ..seine_model.device_choices import convolves_channels_last
 from ..seine_model.inputs import check_finite, check_latents, check_number
 from .keyframes import LATENT_SCALE
 from .memory import OutOfMemory, attempt, make_room, without_tiles
@@ -58,6 +60,8 @@ def decode_chunks(vae: Any, samples: Tensor, frames_at_a_time: int, tile_size: i
 
 def _decode(vae: Any, rows: Tensor, tile_size: int | None) -> Tensor | None:
     """Frames of the rows; None where memory ran out."""
+    if convolves_channels_last(torch.device(getattr(vae, "device", "cpu"))):
+        rows = rows.contiguous(memory_format=torch.channels_last)
     if tile_size is None:
         return attempt(without_tiles(vae).decode, rows)
     tile = tile_size // LATENT_SCALE

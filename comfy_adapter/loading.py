@@ -45,6 +45,7 @@ from .files import embeddings_folders
 from .loras import prepare_loras
 from .memory import ran_out
 from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
+from .narrow_vae import leave_out_zero_channels
 from .reading import read_file
 from .run_checks import prepare_run_checks
 from .weights import prepare_weights
@@ -205,6 +206,7 @@ def _vae(weights: dict[str, Tensor], name: str) -> Any:
         expected = vae.first_stage_model.state_dict().keys()
         missing = [key for key in expected if key not in weights and key not in _OPTIONAL_VAE_KEYS]
         if not missing and (vae.latent_channels, vae.latent_dim, vae.upscale_ratio) == (4, 2, 8):
+            leave_out_zero_channels(vae.first_stage_model)
             return vae
         if missing:
             problem = f"{len(missing)} missing: {listed(missing)}"

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import fused
-from .device_choices import are_few_pixels, convolves_as_product, doubles_within, is_small_map
+from .device_choices import convolves_as_product, convolves_in_plain_order, doubles_within
 from .fused import PLAIN
 from .lending import lender
 from .products import is_plain
@@ -27,14 +27,12 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
 
     class Convolution(operations.Conv2d):
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            if weight.shape[2:] == (1, 1) and convolves_as_product(x):
-                return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+            if convolves_as_product(x, weight):
+                return _as_product(x, weight, bias, self.stride, self.padding)
             if fused.are_ready(x) and type(weight) in PLAIN and weight.dtype == x.dtype and weight.is_contiguous():
                 weight = fused.channels_last(weight)
-            if not is_small_map(x):
+            if not convolves_in_plain_order(x, len(weight)):
                 return super()._conv_forward(x, weight, bias)
-            if are_few_pixels(x) and weight.is_contiguous():
-                return _as_product(x, weight, bias, self.stride, self.padding)
             # Half the time of channels last.
             return super()._conv_forward(x.contiguous(), weight, bias).contiguous(memory_format=torch.channels_last)
 
@@ -77,6 +75,8 @@ def _as_product(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:
     """One matrix product, which reads the weights as they lie; oneDNN would first copy them into another order."""
-    rows = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
-    patches = rows.unfold(1, weight.shape[2], stride[0]).unfold(2, weight.shape[3], stride[1])
-    return F.linear(patches.flatten(3), weight.flatten(1), bias).permute(0, 3, 1, 2)
+    rows = x.permute(0, 2, 3, 1)
+    if weight.shape[2:] != (1, 1):
+        rows = F.pad(rows, (0, 0, padding[1], padding[1], padding[0], padding[0]))
+        rows = rows.unfold(1, weight.shape[2], stride[0]).unfold(2, weight.shape[3], stride[1]).flatten(3)
+    return F.linear(rows, weight.flatten(1), bias).permute(0, 3, 1, 2)

@@ -7,8 +7,12 @@ from torch import Tensor
 
 SMALL_MAP = 64
 """Pixels from which the CPU convolves faster with channels last: 8x8."""
-FEW_PIXELS = 256
-"""Of all maps together, at most: then the CPU spends most of a convolution on its weights."""
+NARROW = 128
+"""Channels that come out of a convolution, up to which it does with all maps."""
+PIXELS_OF_A_CHANNEL = 1 / 4
+"""Of all maps together, for each channel that comes out: of fewer, most of a convolution is reading its weights."""
+FEW_PIXELS = 1024
+"""Of all maps together, for a convolution of single pixels."""
 INNER_VALUES = 2**27
 """Most values between the layers of a feed-forward that are there at once: 256 MB in half precision."""
 INNER_VALUES_ON_CPU = 6 * 2**20
@@ -34,24 +38,34 @@ MOST_PIXELS = 2**15
 """Attended to over frames at once. CUDA's grids end at 65535, which a second pass at 1536x1536 would exceed."""
 
 
-def is_small_map(x: Tensor) -> bool:
-    """Whether a map ``[rows, channels, h, w]`` is so small that the CPU is slower with channels last."""
-    return x.device.type == "cpu" and x.shape[-2] * x.shape[-1] < SMALL_MAP
+def convolves_in_plain_order(x: Tensor, channels: int) -> bool:
+    """Whether the CPU is slower with channels last: where small maps ``[rows, channels, h, w]`` become wide ones."""
+    return x.device.type == "cpu" and x.shape[-2] * x.shape[-1] < SMALL_MAP and channels > NARROW
 
 
-def are_few_pixels(x: Tensor) -> bool:
-    """Whether a convolution of these maps ``[rows, channels, h, w]`` spends most of its time on the weights."""
-    return x.device.type == "cpu" and x.shape[0] * x.shape[-2] * x.shape[-1] <= FEW_PIXELS
+def convolves_as_product(x: Tensor, weight: Tensor) -> bool:
+    """Whether a convolution of a channels-last map is one matrix product.
 
-
-def convolves_as_product(x: Tensor) -> bool:
-    """Whether a convolution of single pixels is a product of a channels-last map, whose kernels add the bias too."""
-    return x.device.type == "cuda" and x.is_contiguous(memory_format=torch.channels_last)
+    On cards where it is of single pixels, since a product's kernels add the bias too. On the CPU where the pixels are
+    so few that reading their surroundings costs less than oneDNN's other order of the weights.
+    """
+    if not x.is_contiguous(memory_format=torch.channels_last) or not weight.is_contiguous():
+        return False
+    single = weight.shape[2:] == (1, 1)
+    if x.device.type == "cpu":
+        pixels = x.shape[0] * x.shape[-2] * x.shape[-1]
+        return pixels <= (FEW_PIXELS if single else PIXELS_OF_A_CHANNEL * len(weight))
+    return single and x.device.type == "cuda"
 
 
 def doubles_within(x: Tensor) -> bool:
     """Whether a convolution of a doubled map is computed of the map itself: where its weights are the smaller part."""
     return x.shape[0] * x.shape[-2] * x.shape[-1] >= MANY_PIXELS
+
+
+def convolves_channels_last(device: torch.device) -> bool:
+    """Whether a VAE decodes maps that lie channels-last: sooner on the CPU, see benchmarks/vae.py."""
+    return device.type == "cpu"
 
 
 def in_order(weight: Tensor) -> Tensor:

@@ -18,22 +18,33 @@ def products(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rows", "size", "as_product"),
-    [(32, (2, 2), True), (2, (1, 3), True), (3, (4, 5), True), (32, (4, 4), False), (2, (8, 8), False)],
+    ("rows", "size", "channels", "kernel", "as_product"),
+    [
+        (16, (2, 2), 256, 3, True),  # as many pixels as a quarter of the channels
+        (13, (1, 5), 256, 3, False),
+        (1, (8, 8), 256, 3, True),
+        (1, (1, 2), 10, 3, True),
+        (2, (1, 3), 10, 3, False),
+        (2, (8, 9), 10, 3, False),
+        (2, (5, 3), 10, 1, True),
+        (16, (8, 9), 10, 1, False),
+    ],
 )
 @pytest.mark.parametrize("stride", [1, 2])
-def test_maps_of_every_size_are_convolved_alike(rows, size, as_product, stride, products):
-    layer = convolution(nn)(6, 10, 3, padding=1, stride=stride).requires_grad_(False)
+def test_maps_of_every_size_are_convolved_alike(rows, size, channels, kernel, as_product, stride, products):
+    stride = stride if kernel == 3 else 1
+    padding = kernel // 2
+    layer = convolution(nn)(6, channels, kernel, padding=padding, stride=stride).requires_grad_(False)
     x = torch.randn(rows, 6, *size).contiguous(memory_format=torch.channels_last)
     out = layer(x)
-    torch.testing.assert_close(out, nn.functional.conv2d(x, layer.weight, layer.bias, stride, 1))
+    torch.testing.assert_close(out, nn.functional.conv2d(x, layer.weight, layer.bias, stride, padding))
     assert out.is_contiguous(memory_format=torch.channels_last)
     assert bool(products) == as_product
 
 
 def test_weights_in_another_order_are_not_copied(products):
     layer = convolution(nn)(6, 10, 3, padding=1).to(memory_format=torch.channels_last).requires_grad_(False)
-    x = torch.randn(4, 6, 2, 2)
+    x = torch.randn(1, 6, 1, 2).contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.weight, layer.bias, padding=1))
     assert not products
 
@@ -46,18 +57,19 @@ def test_weights_are_those_the_hosts_class_hands_over(products):
 
     layer = convolution(Host)(6, 10, 3, padding=1).requires_grad_(False)
     assert isinstance(layer, Host.Conv2d) and convolution(Host) is type(layer)
-    x = torch.randn(4, 6, 2, 2)
+    x = torch.randn(1, 6, 1, 2).contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, 2 * layer.weight, padding=1))
     assert products
 
 
-def test_gradients_are_those_of_the_convolution():
+def test_gradients_are_those_of_the_convolution(products):
     layer = convolution(nn)(6, 10, 3, padding=1)
-    x = torch.randn(4, 6, 2, 2, requires_grad=True)
+    x = torch.randn(1, 6, 1, 2).contiguous(memory_format=torch.channels_last).requires_grad_()
     found = torch.autograd.grad(layer(x).square().sum(), (x, *layer.parameters()))
     plain = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1).square().sum()
     for ours, expected in zip(found, torch.autograd.grad(plain, (x, *layer.parameters())), strict=True):
         torch.testing.assert_close(ours, expected)
+    assert products
 
 
 def test_weights_are_put_in_order_where_they_lie_apart(monkeypatch):
