@@ -126,7 +126,9 @@ class TemporalAttention(nn.Module):
         """``[videos, pixels, frames, width]`` to the same shape (before the residual)."""
         if fused.are_ready(x) and device_choices.attends_in_one(positions.frames, x.dtype):
             return self._in_one(x.transpose(1, 2), positions).transpose(1, 2)
-        rows = x.flatten(0, 1)  # ComfyUI's products in fp8 take three dimensions at most
+        # In one piece: of a view of one clip PyTorch makes a small product for every pixel. Of three dimensions, since
+        # ComfyUI's products in fp8 take no more.
+        rows = x.flatten(0, 1).contiguous()
         q = rotate_(self._heads(self.to_q(rows)), positions).transpose(-3, -2)
         k = rotate_(self._heads(self.to_k(rows)), positions).transpose(-3, -2)
         v = self._heads(self.to_v(rows)).transpose(-3, -2)
