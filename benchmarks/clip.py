@@ -26,8 +26,10 @@ BEGINS = {"SEINEKSampler": "sampling", "SEINEVAEDecode": "decoding"}
 """The stage that starts with a node of this type; text is before, saving after."""
 TEXT_LAYERS = 12
 """Of CLIP ViT-L/14."""
-DISTILLED = {"steps": 4, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple"}
-"""How a distilled model is sampled (tools/train.py distill)."""
+DISTILLED = {"cfg": 1.0, "sampler_name": "euler", "scheduler": "simple"}
+"""How a distilled model is sampled (tools/train.py distill), in few steps."""
+OFFICIAL = {"steps": 250, "sampler_name": "seine_ddpm", "scheduler": "seine"}
+"""How the official code samples."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -39,7 +41,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="sampling steps (default: the node's)")
     parser.add_argument("--weight-dtype", default="default", help="of the loader (default: default)")
     parser.add_argument("--clips", type=int, default=3, help="clips to time, after one that loads (default 3)")
-    parser.add_argument("--distilled", action="store_true", help="then as many clips as a distilled model makes them")
+    parser.add_argument(
+        "--distilled",
+        nargs="*",
+        type=int,
+        metavar="STEPS",
+        help="then as many clips as a distilled model makes them, in each of these numbers of steps (default 4)",
+    )
+    parser.add_argument("--official", action="store_true", help="then one clip in the official code's 250 steps")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU where torch sees one")
     parser.add_argument("--json", type=Path, help="also write every number")
     parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
@@ -63,12 +72,19 @@ def main() -> int:
         cpu = arguments.device == "cpu" or not sees_gpu(host, host.prepare())
         with ComfyServer(host, folder / "base", {"seine": [file.resolve()]}, cpu=cpu) as server:
             device = server.client.system_stats()["devices"][0]["name"]
-            sets = {"": time_clips(server.client, file.name, arguments, {})}
-            if arguments.distilled:
-                sets[f", {DISTILLED['steps']} steps without cfg"] = time_clips(
-                    server.client, file.name, arguments, DISTILLED
+            first, *clips = time_clips(server.client, file.name, arguments, arguments.clips + 1)
+            others = {
+                words: time_clips(
+                    server.client,
+                    file.name,
+                    arguments,
+                    1 if settings is OFFICIAL else arguments.clips,
+                    1000 * number,
+                    settings,
                 )
-    report(arguments, f"{host.describe()}, {device}", sets)
+                for number, (words, settings) in enumerate(others_of(arguments).items(), 1)
+            }
+    report(arguments, f"{host.describe()}, {device}", first, clips, others)
     return 0
 
 
@@ -81,12 +97,26 @@ def made_up_bundle(file: Path, host: hosts.Host) -> Path:
     return sample_bundle(file, SeineConfig(), text_layers=TEXT_LAYERS, vae_shapes=shapes)
 
 
+def others_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What is timed beside the defaults: sampling, by the words of its row."""
+    steps = [4] if arguments.distilled == [] else arguments.distilled or []
+    named = {f"{count} steps without cfg" if count > 1 else "1 step without cfg": count for count in steps}
+    others: dict[str, dict[str, Any]] = {words: {"steps": count, **DISTILLED} for words, count in named.items()}
+    return others | ({"official, 250 steps": OFFICIAL} if arguments.official else {})
+
+
 def time_clips(
-    client: Client, model: str, arguments: argparse.Namespace, sampled: dict[str, Any]
+    client: Client,
+    model: str,
+    arguments: argparse.Namespace,
+    count: int,
+    first: int = 0,
+    sampled: dict[str, Any] | None = None,
 ) -> list[dict[str, float]]:
-    """The seconds of a first clip and those of as many more as wanted."""
-    numbers = range(1000 * bool(sampled), 1000 * bool(sampled) + arguments.clips + 1)
-    return [time_clip(client, graph_of(model, arguments, number, sampled)) for number in numbers]
+    """The seconds of so many clips, whose prompts and seeds count from `first` on."""
+    return [
+        time_clip(client, graph_of(model, arguments, number, sampled or {})) for number in range(first, first + count)
+    ]
 
 
 def graph_of(model: str, arguments: argparse.Namespace, number: int, sampled: dict[str, Any]) -> workflow_graph.Graph:
@@ -114,24 +144,32 @@ def time_clip(client: Client, graph: workflow_graph.Graph) -> dict[str, float]:
     return seconds | {"in all": ends[-1] - began}
 
 
-def report(arguments: argparse.Namespace, where: str, sets: dict[str, list[dict[str, float]]]) -> None:
+def report(
+    arguments: argparse.Namespace,
+    where: str,
+    first: dict[str, float],
+    clips: list[dict[str, float]],
+    others: dict[str, list[dict[str, float]]],
+) -> None:
     size = f"{arguments.frames} frames of {arguments.width}x{arguments.height}"
     steps = f"{arguments.steps} steps" if arguments.steps else "the node's own steps"
     weights = arguments.checkpoint.name if arguments.checkpoint else "made-up weights of full size"
     print(f"\n{size}, {steps}, {weights}: seconds from the prompt to the saved video\n{where}\n")
     columns = (*STAGES, "in all")
-    print(f"| | {' | '.join(columns)} |", "| --- " * (len(columns) + 1) + "|", sep="\n")
-    rows = {"first, with loading": sets[""][0]}
-    for words, (_, *timed) in sets.items():
-        rows[f"median of {len(timed)}{words}"] = {
-            name: statistics.median(clip[name] for clip in timed) for name in columns
-        }
-    for name, clip in rows.items():
-        print(f"| {name} | {' | '.join(f'{clip[column]:.2f}' for column in columns)} |")
+    print(f"| | {' | '.join(columns)} | times as fast |", "| --- " * (len(columns) + 2) + "|", sep="\n")
+    print(f"| first, with loading | {' | '.join(f'{first[column]:.2f}' for column in columns)} | |")
+    medians = {words: median_of(timed) for words, timed in {"": clips, **others}.items()}
+    for words, middle in medians.items():
+        name = f"median of {len(others.get(words, clips))}{words and ', '}{words}"
+        cells = [f"{middle[column]:.2f}" for column in columns]
+        print(f"| {name} | {' | '.join(cells)} | {medians['']['in all'] / middle['in all']:.2f} |")
     if arguments.json:
-        first, *timed = sets.pop("")
-        numbers = {"where": where, "first": first, "clips": timed, "distilled": [clips[1:] for clips in sets.values()]}
+        numbers = {"where": where, "first": first, "clips": clips, "others": others}
         arguments.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+
+
+def median_of(clips: list[dict[str, float]]) -> dict[str, float]:
+    return {stage: statistics.median(clip[stage] for clip in clips) for stage in clips[0]}
 
 
 if __name__ == "__main__":

@@ -71,9 +71,9 @@ def _clip(found: dict[str, Any]) -> list[str]:
     numbers = found["numbers"]
     stages = list(numbers["first"])
     rows = [["first, with loading", *(f"{numbers['first'][stage]:.2f} s" for stage in stages)]]
-    for name, clips in (("", numbers["clips"]), *((", as distilled", clips) for clips in numbers["distilled"])):
+    for name, clips in {"": numbers["clips"], **numbers["others"]}.items():
         medians = [f"{statistics.median(clip[stage] for clip in clips):.2f} s" for stage in stages]
-        rows.append([f"median of {len(clips)}{name}", *medians])
+        rows.append([f"median of {len(clips)}{name and ', '}{name}", *medians])
     return [f"    {found['command']}", "", *_table(["", *stages], rows), *_cut_short(found)]
 
 

@@ -1,5 +1,6 @@
 """The benchmark of whole clips, small."""
 
+import itertools
 import json
 import math
 import os
@@ -18,15 +19,16 @@ def test_clips_are_timed_by_stage(host, tmp_path):
     numbers = tmp_path / "numbers.json"
     command = [sys.executable, REPOSITORY / "benchmarks" / "clip.py", "--host", host.name, "--device", "cpu"]
     command += ["--checkpoint", SMALL, "--width", "64", "--height", "64", "--frames", "4", "--steps", "2"]
-    command += ["--clips", "2", "--distilled", "--json", numbers]
+    command += ["--clips", "2", "--distilled", "2", "1", "--official", "--json", numbers]
     run = subprocess.run(command, capture_output=True, text=True, env=os.environ.copy(), timeout=600, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "4 frames of 64x64, 2 steps, seine-small.safetensors" in run.stdout
-    assert "| median of 2 |" in run.stdout and "| median of 2, 4 steps without cfg |" in run.stdout
+    for row in ("2", "2, 2 steps without cfg", "2, 1 step without cfg", "1, official, 250 steps"):
+        assert f"| median of {row} |" in run.stdout
     found = json.loads(numbers.read_text())
-    clips, (distilled,) = found["clips"], found["distilled"]
-    assert len(clips) == len(distilled) == 2
-    for seconds in clips + distilled:
+    sets = [found["clips"], *found["others"].values()]
+    assert list(map(len, sets)) == [2, 2, 2, 1]
+    for seconds in itertools.chain(*sets):
         assert min(seconds.values()) > 0
         assert sum(seconds[stage] for stage in clip.STAGES) == pytest.approx(seconds["in all"])
 
