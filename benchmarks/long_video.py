@@ -125,6 +125,9 @@ def measure_films(arguments: argparse.Namespace, host: hosts.Host) -> dict[str, 
         result[name] = {"seams": ratio, "drift": drift.tolist()}
         half, end = (float(drift[at - FIRST : at].mean()) for at in (len(drift) // 2, len(drift)))
         print(f"| {name} | {ratio:.2f} | {half:.2f} | {end:.2f} |")
+    result["steps"] = measures.steps_around(films["latent"], seams)
+    words = ", ".join(f"{step:.2f}" for step in result["steps"])
+    print(f"\nBy latents, the difference before a seam, at it and behind it over the mean: {words}")
     closed = films["loop"]
     result["loop"] = measures.seam_ratio(torch.cat((closed, closed[:, :1]), 1), [closed.shape[1]])
     print(f"\nLoop of {closed.shape[1]} frames: last to first frame over neighbouring frames {result['loop']:.2f}")

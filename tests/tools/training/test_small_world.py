@@ -128,3 +128,13 @@ def test_measures_report_nothing_where_there_is_nothing():
     half_seen = world.render(first_scene("left")).clone()
     half_seen[4:12] = ground[:, :1, :1]
     assert measures.motion(half_seen, first_scene("left").look.colour) == ""
+
+
+def test_a_jump_at_a_seam_stands_out_from_its_neighbours():
+    brightness = torch.tensor([0.0, 0.1, 0.2, 0.5, 0.6, 0.65, 0.7, 0.8])
+    clips = brightness.view(1, -1, 1, 1, 1).expand(2, -1, 3, 4, 5)
+    mean = 0.8 / 7
+    expected = [0.1 / mean, 0.3 / mean, 0.1 / mean, 0.05 / mean]
+    assert measures.steps_around(clips, [3]) == pytest.approx(expected, rel=1e-5)
+    both = [(0.1 + 0.3) / 2, (0.3 + 0.1) / 2, (0.1 + 0.05) / 2, (0.05 + 0.05) / 2]
+    assert measures.steps_around(clips, [3, 4]) == pytest.approx([step / mean for step in both], rel=1e-5)

@@ -53,6 +53,14 @@ def seam_ratio(clips: Tensor, seams: Sequence[int]) -> float:
     return float(differences[at_seam].mean() / differences[~at_seam].mean())
 
 
+def steps_around(clips: Tensor, seams: Sequence[int]) -> list[float]:
+    """Mean difference between neighbouring frames over that of all, from the one before the seams to the second behind
+    them, as in `seam_ratio`: seams that jump stand out from their neighbours."""
+    differences = (clips[:, 1:] - clips[:, :-1]).abs().flatten(2).mean((0, 2))
+    places = torch.tensor([seam - 1 for seam in seams])
+    return [float(differences[places + step].mean() / differences.mean()) for step in (-1, 0, 1, 2)]
+
+
 def colour_drift(clips: Tensor, first: int) -> Tensor:
     """How far each frame's mean colour is from that of the `first` frames: [frames], delta E in CIE Lab, mean over
     the clips [n, frames, H, W, 3]."""
