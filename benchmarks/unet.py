@@ -161,11 +161,13 @@ def _run(name: str, sample: Sequence[int], dtype: str, options: argparse.Namespa
     values |= {"threads": options.threads, "official": str(options.official), "small": options.small}
     values |= {"autotune": options.autotune}
     command = [sys.executable, unet_worker.__file__, json.dumps(values)]
-    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(process.stderr, end="", file=sys.stderr, flush=True)
     if process.returncode == -getattr(signal, "SIGKILL", 9):
         return {"problem": "out of memory"}  # the system ends a process so when memory runs out
     if process.returncode:
-        return {"problem": f"failed with status {process.returncode}"}
+        said = process.stderr.strip().rpartition("\n")[-1].replace("|", "/")
+        return {"problem": f"failed with status {process.returncode}" + (f": {said}" if said else "")}
     return json.loads(process.stdout.splitlines()[-1])
 
 

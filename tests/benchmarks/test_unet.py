@@ -192,3 +192,10 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         unet.parse_arguments(["--device", "cuda"])
     assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_a_failed_run_says_what_failed(capfd):
+    options = SimpleNamespace(device="cpu", threads=1, official=None, small=True, autotune=False)
+    failed = unet._run("ours", (2, 9, 2, 8, 8), "no dtype|at all", options)
+    assert failed == {"problem": "failed with status 1: KeyError: 'no dtype/at all'"}
+    assert "Traceback" in capfd.readouterr().err
