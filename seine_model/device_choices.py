@@ -44,18 +44,16 @@ def convolves_in_plain_order(x: Tensor, channels: int) -> bool:
 
 
 def convolves_as_product(x: Tensor, weight: Tensor) -> bool:
-    """Whether a convolution of a channels-last map is one matrix product.
+    """Whether a convolution of a map ``[rows, channels, h, w]`` is one matrix product.
 
-    On cards where it is of single pixels, since a product's kernels add the bias too. On the CPU where the pixels are
-    so few that reading their surroundings costs less than oneDNN's other order of the weights.
+    On cards where it is of single pixels of a channels-last map, since a product's kernels add the bias too. On the CPU
+    where the pixels are so few that reading their surroundings costs less than oneDNN's other order of the weights.
     """
-    if not x.is_contiguous(memory_format=torch.channels_last) or not weight.is_contiguous():
-        return False
     single = weight.shape[2:] == (1, 1)
     if x.device.type == "cpu":
         pixels = x.shape[0] * x.shape[-2] * x.shape[-1]
-        return pixels <= (FEW_PIXELS if single else PIXELS_OF_A_CHANNEL * len(weight))
-    return single and x.device.type == "cuda"
+        return weight.is_contiguous() and pixels <= (FEW_PIXELS if single else PIXELS_OF_A_CHANNEL * len(weight))
+    return single and x.device.type == "cuda" and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def doubles_within(x: Tensor) -> bool:
