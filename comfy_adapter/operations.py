@@ -1,27 +1,103 @@
-"""The host's layers, whose weights can be had where the network computes with them by itself."""
+"""The host's layers, whose weights can be had where the network computes with them by itself.
+
+Where the host pages weights in (dynamic VRAM), its casting works out anew for every layer of every step what to do, and
+the card waits for it. A weight that is there as it is needed has but to be asked for, which holds it, and given back.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import comfy.ops
+import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from ..seine_model.fused import PLAIN
+from ..seine_model.lending import Lent
+
+try:
+    from comfy_aimdo import model_vbar
+except ImportError:  # a host from before dynamic VRAM: its layers have no pages
+    model_vbar = None
+
+_SEEN = "_seine_seen"
+"""Of a layer: the signature of its pages with which the host's casting gave what lies in them, as it lies there."""
+
+
+class _OfPages:
+    """What `_lend` lends with a weight in the card's pages, which stays there until it is given back."""
+
+    stays = True
+
+
+_PAGES = _OfPages()
+_CASTING = "forward_comfy_cast_weights"
 
 
 @lru_cache(maxsize=8)
 def lending(operations: type) -> type:
-    """The same operations with `lend` and `give_back`, see `seine_model.normalisation.group_norm`."""
+    """The same operations with `lend` and `give_back`, see `seine_model.lending`, for their own weights."""
     functions = {"lend": staticmethod(_lend), "give_back": staticmethod(_give_back)}
-    return type(operations.__name__, (operations,), functions)
+    layers = {}
+    for name, compute in _COMPUTING.items():
+        layer, plain = getattr(operations, name), getattr(comfy.ops.disable_weight_init, name)
+        if getattr(layer, _CASTING) is getattr(plain, _CASTING):  # others do more than cast
+            layers[name] = type(name, (layer,), {_CASTING: _with_weights(compute)})
+    return type(operations.__name__, (operations,), functions | layers)
 
 
-def _lend(layer: Any, x: Tensor) -> tuple[Tensor, Tensor, Any]:
+def _with_weights(compute: Callable) -> Callable:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        with Lent(_lend, _give_back, self, x) as (weight, bias):
+            return compute(self, x, weight, bias)
+
+    return forward
+
+
+_COMPUTING: dict[str, Callable] = {
+    "Linear": lambda layer, x, weight, bias: F.linear(x, weight, bias),
+    "Conv2d": lambda layer, x, weight, bias: layer._conv_forward(x, weight, bias),
+    "GroupNorm": lambda layer, x, weight, bias: F.group_norm(x, layer.num_groups, weight, bias, layer.eps),
+    "LayerNorm": lambda layer, x, weight, bias: F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps),
+}
+
+
+def _lend(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any]:
     """Weight and bias as x needs them: cast, patched, and brought to its device."""
-    if layer.comfy_cast_weights or layer.weight_function or layer.bias_function:
+    if layer.weight_function or layer.bias_function or torch.compiler.is_compiling():
         return comfy.ops.cast_bias_weight(layer, x, offloadable=True)
-    return layer.weight, layer.bias, None
+    if not layer.comfy_cast_weights:
+        return layer.weight, layer.bias, None
+    held = layer.__dict__
+    pages = held.get("_v")
+    if pages is None:
+        weight, bias = layer.weight, layer.bias
+        if _is_as_needed(weight, x) and (bias is None or _is_as_needed(bias, x)):
+            return weight, bias, None
+    elif held.get(_SEEN) is not None and held[_SEEN] is held["_v_signature"] and "_prefetch" not in held:
+        weight, bias = held["_v_weight"], held["_v_bias"]
+        if _is_as_needed(weight, x) and (bias is None or _is_as_needed(bias, x)):
+            signature = model_vbar.vbar_fault(pages)
+            if model_vbar.vbar_signature_compare(signature, held["_v_signature"]):
+                return weight, bias, _PAGES
+            if signature is not None:
+                model_vbar.vbar_unpin(pages)
+    weight, bias, lent = comfy.ops.cast_bias_weight(layer, x, offloadable=True)
+    if pages is not None:
+        as_it_lies = weight is held.get("_v_weight") and bias is held.get("_v_bias")
+        held[_SEEN] = held.get("_v_signature") if as_it_lies else None
+    return weight, bias, lent
 
 
-def _give_back(layer: Any, weight: Tensor, bias: Tensor, lent: Any) -> None:
-    comfy.ops.uncast_bias_weight(layer, weight, bias, lent)
+def _is_as_needed(weight: Tensor, x: Tensor) -> bool:
+    return type(weight) in PLAIN and weight.dtype == x.dtype and weight.device == x.device
+
+
+def _give_back(layer: Any, weight: Tensor, bias: Tensor | None, lent: Any) -> None:
+    if lent is _PAGES:
+        model_vbar.vbar_unpin(layer._v)
+    else:
+        comfy.ops.uncast_bias_weight(layer, weight, bias, lent)

@@ -23,7 +23,7 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
     For plain convolutions: one group, no dilation. `forward` changes only what is computed of the weights, so that a
     host's own class goes on handing them over (casting, patching, offloading) as it does; see `lending` for the rest.
     """
-    lend, give_back = lender(operations)
+    lent = lender(operations)
 
     class Convolution(operations.Conv2d):
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -40,33 +40,28 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
             """The convolution of x, and ``[videos or rows, channels]`` that is still to be added to it, as `added`."""
             if not fused.are_ready(x):
                 return self(x), added
-            weight, bias, lent = lend(self, x)
-            out, added = self._conv_forward(x, weight, None), added + bias
-            give_back(self, weight, bias, lent)
-            return out, added
+            with lent(self, x) as (weight, bias):
+                return self._conv_forward(x, weight, None), added + bias
 
         def onto(self, x: Tensor, residual: Tensor) -> Tensor:
             """The convolution of x plus `residual`."""
             if not fused.are_ready(x):
                 return self(x) + residual
-            weight, bias, lent = lend(self, x)
-            out = self._conv_forward(x, weight, None).contiguous(memory_format=torch.channels_last)
             residual = residual.contiguous(memory_format=torch.channels_last)
-            fused.add_up_(out.permute(0, 2, 3, 1), residual.permute(0, 2, 3, 1), bias)
-            give_back(self, weight, bias, lent)
+            with lent(self, x) as (weight, bias):
+                out = self._conv_forward(x, weight, None).contiguous(memory_format=torch.channels_last)
+                fused.add_up_(out.permute(0, 2, 3, 1), residual.permute(0, 2, 3, 1), bias)
             return out
 
         def doubled(self, x: Tensor) -> Tensor:
             """The convolution, 3x3, of x doubled by repeating every pixel."""
             if not (fused.are_ready(x) and doubles_within(x) and is_plain(self, x)):
                 return self(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-            weight, bias, lent = lend(self, x)
             # Of nine products five would be of a pixel that another one is of as well.
             x = x.contiguous(memory_format=torch.channels_last)
-            quarters = F.conv2d(x, fused.quarters(weight), padding=1).permute(0, 2, 3, 1).contiguous()
-            out = fused.interleave(quarters, bias)
-            give_back(self, weight, bias, lent)
-            return out.permute(0, 3, 1, 2)
+            with lent(self, x) as (weight, bias):
+                quarters = F.conv2d(x, fused.quarters(weight), padding=1).permute(0, 2, 3, 1).contiguous()
+                return fused.interleave(quarters, bias).permute(0, 3, 1, 2)
 
     return Convolution
 

@@ -25,7 +25,7 @@ def group_norm(operations: Any) -> type[nn.GroupNorm]:
 
     Where PyTorch's is not used the layer's weights are asked for, see `lending`.
     """
-    lend, give_back = lender(operations)
+    lent = lender(operations)
 
     class GroupNorm(operations.GroupNorm):
         def forward(
@@ -36,10 +36,9 @@ def group_norm(operations: Any) -> type[nn.GroupNorm]:
             if added is not None and not own:
                 x = x + added.repeat_interleave(len(x) // len(added), 0)[:, :, None, None]
             if own or normalises_as_it_lies(x):
-                weight, bias, lent = lend(self, x)
-                given = x, frames or 1, self.num_groups, weight, bias, self.eps
-                out = in_one(*given, activate, added) if own else normalised(*given)
-                give_back(self, weight, bias, lent)
+                with lent(self, x) as (weight, bias):
+                    given = x, frames or 1, self.num_groups, weight, bias, self.eps
+                    out = in_one(*given, activate, added) if own else normalised(*given)
                 return silu_(out) if activate and not own else out
             out = norm_all_frames(super().forward, x, frames) if frames else super().forward(x)
             out = silu_(out) if activate else out
@@ -51,26 +50,22 @@ def group_norm(operations: Any) -> type[nn.GroupNorm]:
 @lru_cache(maxsize=8)
 def layer_norm(operations: Any) -> type[nn.LayerNorm]:
     """`operations.LayerNorm`, in one pass with the sum before it where there is a kernel for that."""
-    lend, give_back = lender(operations)
+    lent = lender(operations)
 
     class LayerNorm(operations.LayerNorm):
         def forward(self, x: Tensor) -> Tensor:
             if not fused.are_ready(x):
                 return super().forward(x)
-            weight, bias, lent = lend(self, x)
-            out = fused.layer_norm(x.contiguous(), weight, bias, self.eps)
-            give_back(self, weight, bias, lent)
-            return out
+            with lent(self, x) as (weight, bias):
+                return fused.layer_norm(x.contiguous(), weight, bias, self.eps)
 
         def after_adding(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
             """The sum, and its norm."""
             if not fused.are_ready(x):
                 x = x + added
                 return x, self(x)
-            weight, bias, lent = lend(self, x)
-            out = fused.add_and_layer_norm(x.contiguous(), added.contiguous(), weight, bias, self.eps)
-            give_back(self, weight, bias, lent)
-            return out
+            with lent(self, x) as (weight, bias):
+                return fused.add_and_layer_norm(x.contiguous(), added.contiguous(), weight, bias, self.eps)
 
     return LayerNorm
 

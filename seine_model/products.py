@@ -5,7 +5,8 @@ On a card a product of so few columns takes as long as its maps take to be read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 import torch.nn.functional as F
@@ -13,34 +14,29 @@ from torch import Tensor, nn
 
 from . import device_choices, fused
 from .fused import PLAIN
-
-Lender = tuple[Callable, Callable]
-"""What `lending.lender` gives."""
+from .lending import Lender
 
 
 def together(layers: Sequence[nn.Module], x: Tensor, lender: Lender) -> tuple[Tensor, ...]:
     """Each layer's product, without bias, of ``[..., width]``: parts of one tensor where they are computed as one."""
     if not (fused.are_ready(x) and device_choices.multiplies_at_once(x) and all(is_plain(to, x) for to in layers)):
         return tuple(to(x) for to in layers)
-    lend, give_back = lender
-    weights = []
-    for layer in layers:
-        weight, bias, lent = lend(layer, x)
-        # A host may bring the next one to the same place.
-        weights.append(weight if lent is None else weight.clone())
-        give_back(layer, weight, bias, lent)
-    return F.linear(x, torch.cat(weights)).chunk(len(layers), -1)
+    with ExitStack() as stack:
+        weights = []
+        for layer in layers:
+            lent = lender(layer, x)
+            weight, _ = stack.enter_context(lent)
+            # A host may bring the next one to the same place.
+            weights.append(weight if lent.stays else weight.clone())
+        return F.linear(x, torch.cat(weights)).chunk(len(layers), -1)
 
 
 def gated(layer: nn.Module, x: Tensor, lender: Lender) -> Tensor:
     """Half of the layer's columns times the GELU of the other, by our own kernels: ``[..., width]``."""
     if not (fused.multiplies_with_gates(x) and is_plain(layer, x)):
         return fused.gate(layer(x))
-    lend, give_back = lender
-    weight, bias, lent = lend(layer, x)
-    out = fused.gated_product(x.contiguous(), weight, bias)
-    give_back(layer, weight, bias, lent)
-    return out
+    with lender(layer, x) as (weight, bias):
+        return fused.gated_product(x.contiguous(), weight, bias)
 
 
 def is_plain(layer: nn.Module, x: Tensor) -> bool:

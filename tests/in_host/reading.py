@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
-import comfy.memory_management
 import comfy.model_management
-import comfy.model_patcher
 import comfy.utils
-import comfy_aimdo.control
-import comfy_aimdo.host_buffer
 import torch
 from comfyui_seine.comfy_adapter import files, loading
 from comfyui_seine.seine_model.checkpoint import read_checkpoint, unet_state_dict
 from comfyui_seine.seine_model.conversion import convert
+from comfyui_seine.tests.in_host.posing_pages import dynamic_patchers
 from comfyui_seine.tools.hosting.posing_device import host_with_card
 from torch import Tensor
 
@@ -42,7 +36,7 @@ def _found(paths: dict[str, Path]) -> dict[str, Any]:
     for flag, settings in FLAGS.items():
         with mock.patch.multiple(comfy.utils, **settings):
             found[flag] = {name: kept(path) for name, path in paths.items()}
-    with paging():
+    with host_with_card(comfy.model_management), dynamic_patchers():
         found["paging"] = {name: paged(path) for name, path in paths.items() if name != "a .pt"}
     return found
 
@@ -75,19 +69,6 @@ def held(path: Path) -> bool:
         except FileNotFoundError:  # the one that listed them
             continue
     return name in opened or name in Path("/proc/self/maps").read_text(encoding="utf-8")
-
-
-@contextmanager
-def paging() -> Iterator[None]:
-    """The host pages weights in from their files (dynamic VRAM) to a card that there is not."""
-    patchers, started = comfy.model_patcher, comfy_aimdo.control.init()
-    importlib.reload(comfy_aimdo.host_buffer)  # main.py starts it before it imports this
-    with (
-        host_with_card(comfy.model_management),
-        mock.patch.object(comfy.memory_management, "aimdo_enabled", started),
-        mock.patch.object(patchers, "CoreModelPatcher", patchers.ModelPatcherDynamic),
-    ):
-        yield
 
 
 def paged(path: Path) -> dict[str, Any]:

@@ -1,12 +1,19 @@
 """Linear layers together, as on a card, with a host's weights; what the card's kernels give is in test_kernels."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from seine_model import device_choices, fused, products
+from seine_model.lending import lender
 
-OWN = (lambda layer, x: (layer.weight, layer.bias, None), lambda *given: None)
+OWN = lender(nn)
+
+
+def host(lend, give_back=lambda *lent: None):
+    return lender(SimpleNamespace(lend=lend, give_back=give_back))
 
 
 @pytest.fixture
@@ -39,11 +46,22 @@ def test_a_host_lends_every_weight_to_the_same_place(layers):
     def lend(layer, x):
         return place.copy_(2 * layer.weight), None, layer
 
-    _, outs, together = outs_of(layers, (lend, lambda layer, weight, bias, lent: given_back.append(lent)))
-    assert together and given_back == layers
+    _, outs, together = outs_of(layers, host(lend, lambda layer, weight, bias, lent: given_back.append(lent)))
+    assert together and given_back == layers[::-1]
     x = outs_of(layers)[0]
     for out, layer in zip(outs, layers, strict=True):
         torch.testing.assert_close(out, 2 * layer(x))
+
+
+def test_weights_that_stay_are_given_back_after_their_product(layers, monkeypatch):
+    class Lent:
+        stays = True
+
+    happened, join = [], torch.cat
+    monkeypatch.setattr(products.torch, "cat", lambda parts: happened.append([*map(id, parts)]) or join(parts))
+    lends = host(lambda layer, x: (layer.weight, None, Lent()), lambda layer, *lent: happened.append(layer))
+    _, outs, together = outs_of(layers, lends)
+    assert together and happened == [[id(layer.weight) for layer in layers], *layers[::-1]]
 
 
 def _replaced(layer):
@@ -88,13 +106,13 @@ def test_a_gate_is_multiplied_with_its_product_where_that_is_there(layers, monke
     monkeypatch.setattr(fused, "gate", gate)
     monkeypatch.setattr(fused, "gated_product", lambda *given: taken.append(1) or gate(nn.functional.linear(*given)))
     layer, x = nn.Linear(6, 10).requires_grad_(False), torch.randn(3, 6)
-    lender = (lambda layer, x: (2 * layer.weight, layer.bias, None), lambda *given: None)
-    torch.testing.assert_close(products.gated(layer, x, lender), gate(layer(x)))
+    lends = host(lambda layer, x: (2 * layer.weight, layer.bias, None))
+    torch.testing.assert_close(products.gated(layer, x, lends), gate(layer(x)))
     assert not taken
     monkeypatch.setattr(fused, "multiplies_with_gates", lambda x: True)
     expected = gate(nn.functional.linear(x, 2 * layer.weight, layer.bias))
-    torch.testing.assert_close(products.gated(layer, x, lender), expected)
+    torch.testing.assert_close(products.gated(layer, x, lends), expected)
     assert len(taken) == 1
     _replaced(layer)
-    torch.testing.assert_close(products.gated(layer, x, lender), gate(3 * x))
+    torch.testing.assert_close(products.gated(layer, x, lends), gate(3 * x))
     assert len(taken) == 1

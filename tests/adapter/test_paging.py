@@ -1,0 +1,44 @@
+"""Dynamic VRAM on a card that the CPU poses as: pages come, stay or are taken away, and a clip is the same."""
+
+import pytest
+
+pytestmark = pytest.mark.one_host
+WAYS = ["all there", "taken away", "few", "copies"]
+
+
+@pytest.fixture(scope="session")
+def report(run_in_host):
+    return run_in_host("paging.py", formats={"default": WAYS, "int8": ["taken away"]})
+
+
+def test_a_clip_is_the_same_whatever_is_there(report):
+    found = report["formats"]["default"]
+    assert all(facts["dynamic"] for facts in found.values())
+    assert 0 < found["all there"]["plain"] < 0.005
+    assert {facts["plain"] for facts in found.values()} == {found["all there"]["plain"]}
+    assert 0 < report["formats"]["int8"]["taken away"]["plain"] < 0.05
+    assert {facts["again"] for each in report["formats"].values() for facts in each.values()} == {0.0}
+
+
+def test_what_is_there_is_not_cast_again_and_all_is_asked_for(report):
+    found = report["formats"]["default"]
+    casts = {way: found[way]["cast"] for way in found}
+    layers = casts["copies"]
+    assert casts["all there"] == 0 < casts["taken away"] < layers == casts["few"]
+    assert found["all there"]["asked"] == 2 * layers  # in each of two clips
+
+
+def test_what_was_asked_for_is_given_back_when_memory_runs_out(report):
+    for facts in (facts for each in report["formats"].values() for facts in each.values()):
+        assert facts["stopped"].startswith("Out of memory for one clip of 2 frames")
+        assert facts["in use"] == 0
+
+
+def test_a_weight_is_as_its_input_needs_it(report):
+    assert all(facts["in fp32"] for facts in report["formats"]["default"].values())
+
+
+def test_a_lora_acts_on_them_and_leaves_nothing_behind(report):
+    for facts in (facts for each in report["formats"].values() for facts in each.values()):
+        assert facts["LoRA"] < 0.1 * report["LoRA alone"]
+        assert facts["after the LoRA"] == 0.0

@@ -1,0 +1,111 @@
+"""Weights in every format under dynamic VRAM, on a card that the CPU poses as, with few pages or some taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import comfy.model_management
+import comfy.ops
+import torch
+import torch.nn.functional as functional
+from comfyui_seine.comfy_adapter import files, loading, operations, unet
+from comfyui_seine.tests.in_host.offloading import error, file_in, lora_for, run, with_lora
+from comfyui_seine.tests.in_host.posing_pages import paging
+from comfyui_seine.tools.hosting.posing_device import Posing, PosingDevice, host_with_card
+from torch import Tensor
+
+WAYS: dict[str, dict[str, int]] = {
+    "all there": {},
+    "copies": {},
+    "taken away": {"taken_every": 190},
+    "few": {"room": 3},
+}
+"""Room for pages, which some layers alone exceed; when they are taken away. Copies: the host gives other tensors."""
+_GENERATOR = torch.Generator
+
+
+def main(formats: dict[str, list[str]]) -> dict[str, Any]:
+    """formats: weight dtypes of the loader, or of files by the converter, and which `WAYS` of each."""
+    files.register_folder()
+    bundle = files.model_path("sample.safetensors")
+    with (
+        TemporaryDirectory() as folder,
+        torch.inference_mode(False),
+        torch.no_grad(),
+        mock.patch.object(unet, "optimized_attention", unet.attention_pytorch),
+        mock.patch.object(operations, "PLAIN", (*operations.PLAIN, Posing)),
+    ):
+        exact = loading.load_model(bundle, torch.float32)
+        lora = lora_for(exact)
+        expected = {"plain": run(exact), "LoRA": run(with_lora(exact, lora))}
+        # Only a real card has generators.
+        generators = mock.patch.object(torch, "Generator", lambda device="cpu": _GENERATOR("cpu"))
+        found: dict[str, Any] = {}
+        with host_with_card(comfy.model_management), PosingDevice(), generators:
+            for name, ways in formats.items():
+                file = file_in(name, bundle, folder)
+                found[name] = {way: paged(way, file, name, lora, expected) for way in ways}
+    return {"LoRA alone": error(expected["LoRA"], expected["plain"]), "formats": found}
+
+
+def paged(way: str, file: Path, name: str, lora: dict, expected: dict) -> dict[str, Any]:
+    """How far clips are from fp32 on the CPU; how often the host cast in a second one; what was not given back."""
+    with paging(**WAYS[way]) as made, _casts(copied=way == "copies") as cast:
+        model = loading.load_model(file, loading.WEIGHT_DTYPES.get(name))
+        first = run(model)
+        report: dict[str, Any] = {"dynamic": model.is_dynamic(), "plain": error(first, expected["plain"])}
+        cast.clear()
+        report["again"] = float((run(model) - first).abs().max())
+        report["cast"], report["asked"] = len(cast), sum(each.asked for each in made)
+        report["in fp32"] = in_another_dtype(model)
+        report["LoRA"] = error(run(with_lora(model, lora)), expected["LoRA"])
+        report["after the LoRA"] = float((run(model) - first).abs().max())
+        report["stopped"] = _stopped(model)
+        report["in use"] = sum(each.pinned.total() for each in made)
+        comfy.model_management.unload_all_models()
+    return report
+
+
+def in_another_dtype(model: Any) -> bool:
+    """Whether a layer whose weights were asked for in the model's dtype gives an input in fp32 a product in fp32."""
+    layer = model.model.diffusion_model.network.mid_block.resnets[0].time_emb_proj
+    x = torch.ones(1, layer.in_features, device=model.load_device)
+    return layer(x.half()).dtype == torch.float16 and layer(x).dtype == torch.float32
+
+
+def _stopped(model: Any) -> str:
+    """What a clip says for which memory runs out in the middle of a step."""
+    multiply = functional.linear
+    left = iter(range(40))
+
+    def out_of_memory(*given: Any) -> Tensor:
+        if next(left, None) is None:
+            raise torch.OutOfMemoryError
+        return multiply(*given)
+
+    with mock.patch.object(functional, "linear", out_of_memory):
+        try:
+            run(model)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            return str(error)
+    return ""
+
+
+@contextmanager
+def _casts(copied: bool) -> Iterator[list[Any]]:
+    """The layers with pages that the host casts."""
+    cast, inner = [], comfy.ops.cast_bias_weight
+
+    def counted(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if hasattr(layer, "_v"):
+            cast.append(layer)
+        weight, *others = inner(layer, *args, **kwargs)
+        return weight.clone() if copied else weight, *others
+
+    with mock.patch.object(comfy.ops, "cast_bias_weight", counted):
+        yield cast
