@@ -1,4 +1,4 @@
-"""ComfyUI's --gpu-only, on a card that the CPU poses as: nothing on the CPU meets what is kept on the card."""
+"""On a card that the CPU poses as: nothing on the CPU meets what is kept on the card, by --gpu-only or in pages."""
 
 import pytest
 
@@ -12,13 +12,24 @@ pytestmark = pytest.mark.one_host
 def reports(run_in_host):
     some = ["image_to_video", "mask_on_the_sampler", "extended"]
     halves = {"flags": {"fp16_intermediates": True}, "only": some}
-    return run_in_host("gpu_only.py", runs={"gpu only": {"flags": {"gpu_only": True}}, "halves": halves})
+    runs = {"gpu only": {"flags": {"gpu_only": True}}, "halves": halves, "paged": {"flags": {}, "paged": True}}
+    return run_in_host("gpu_only.py", runs=runs)
 
 
 def test_every_graph_runs_and_makes_what_the_cpu_makes(reports):
     for name, facts in reports["gpu only"]["graphs"].items():
         assert facts["error"] == "", name
         assert max(facts["differences"].values()) < EQUAL, name
+
+
+def test_every_graph_does_with_weights_in_pages(reports):
+    """As under dynamic VRAM, of the UNet, the VAE and the text encoder."""
+    assert len(reports["paged"]["paged"]) == 3 and min(reports["paged"]["paged"]) > 0
+    assert reports["paged"]["graphs"].keys() == reports["gpu only"]["graphs"].keys()
+    for name, facts in reports["paged"]["graphs"].items():
+        assert facts["error"] == "", name
+        assert max(facts["differences"].values()) < EQUAL, name
+        assert set(facts["places"].values()) == {"cpu float32"}, name
 
 
 def test_what_is_handed_on_stays_on_the_card(reports):

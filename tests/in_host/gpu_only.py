@@ -6,6 +6,7 @@ In float32, so that they are equal.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,13 +18,14 @@ import torch
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from comfy_extras.nodes_custom_sampler import SamplerCustom
 from comfy_extras.nodes_mask import MaskComposite, SolidMask
-from comfyui_seine.comfy_adapter import files, loading, preview, unet
+from comfyui_seine.comfy_adapter import files, loading, operations, preview, unet
 from comfyui_seine.comfy_adapter.films import window_store
 from comfyui_seine.comfy_adapter.sampling import sample_seine_ddpm
 from comfyui_seine.nodes import conditioning, decode, film, mask, prompts, sampling, saving
 from comfyui_seine.seine_model import device_choices, normalisation
+from comfyui_seine.tests.in_host.posing_pages import paging
 from comfyui_seine.tools.hosting.device_watch import DeviceWatch
-from comfyui_seine.tools.hosting.posing_device import PosingDevice, host_with_card
+from comfyui_seine.tools.hosting.posing_device import Posing, PosingDevice, host_with_card
 from torch import Tensor
 
 FRAMES, SIZE = 6, 32
@@ -33,7 +35,7 @@ STORY = "shot 2: a red ball\ntransition 3: it turns blue\nshot 1:"
 
 
 def main(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """runs: by name, the `flags` ComfyUI was started with, and the graphs (`only` some of them)."""
+    """runs: by name, the `flags` ComfyUI was started with, the graphs (`only` some), whether weights are `paged` in."""
     files.register_folder()
     with (
         torch.inference_mode(False),
@@ -47,14 +49,20 @@ def main(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def on_the_card(
-    expected: dict[str, dict[str, Tensor]], flags: dict[str, bool], only: list[str] | None = None
+    expected: dict[str, dict[str, Tensor]], flags: dict[str, bool], only: list[str] | None = None, paged: bool = False
 ) -> dict[str, Any]:
-    # Maps are as small as the model. Those of a real one are normalised as they lie.
-    large = mock.patch.object(device_choices, "LARGE_MAP", 1)
-    with large, host_with_card(comfy.model_management, fp32_vae=True, fp32_text_enc=True, **flags), PosingDevice():
+    with (
+        # Maps are as small as the model. Those of a real one are normalised as they lie.
+        mock.patch.object(device_choices, "LARGE_MAP", 1),
+        host_with_card(comfy.model_management, fp32_vae=True, fp32_text_enc=True, **flags),
+        PosingDevice(),
+        mock.patch.object(operations, "PLAIN", (*operations.PLAIN, Posing)),
+        paging() if paged else nullcontext([]) as pages,
+    ):
         made = Made()
         found = {name: _compared(GRAPHS[name], made, expected[name]) for name in only or GRAPHS}
-        return {"graphs": found, "waits": {steps: waits_of_the_sampler(steps) for steps in (3, 6)}}
+        waits = {steps: waits_of_the_sampler(steps) for steps in (3, 6)}
+        return {"graphs": found, "waits": waits, "paged": [each.asked for each in pages]}
 
 
 def norms(made: Made) -> dict[str, float]:

@@ -24,7 +24,7 @@ import comfy_aimdo.torch
 import comfy_aimdo.vram_buffer
 import torch
 from comfyui_seine.tools.hosting.posing_device import Posing
-from torch import Tensor
+from torch import Tensor, nn
 
 PAGE = 1 << 14
 """Bytes of a page; real ones have 32 MB, as all weights of a small model have together."""
@@ -56,7 +56,7 @@ class Pages(_Memory):
     """After how many times that a weight was asked for all pages are taken away that are not in use."""
 
     def __init__(self, size: int, device: int) -> None:
-        super().__init__(size // 5, device)  # of ten times the model's size
+        super().__init__(size // 5 + (1 << 22), device)  # of ten times the model's size
         self.given, self.asked, self.generations = 0, 0, 0
         self.there: dict[int, int] = {}
         self.pinned: Counter[int] = Counter()
@@ -141,8 +141,20 @@ def dynamic_patchers() -> Iterator[None]:
 def paging(room: int | None = None, taken_every: int | None = None) -> Iterator[list[Pages]]:
     """Within `host_with_card` and a `PosingDevice`: the host pages weights in, each model's into one of these."""
     made: list[Pages] = []
+    listed = comfy.model_patcher.ModelPatcherDynamic._load_list
+
+    def list_of(patcher: Any, for_dynamic: bool = False, default_device: torch.device | None = None) -> list:
+        # The host puts a tensor of the card into one of the CPU's (`param.data =`), as one of another class cannot be.
+        for module in patcher.model.modules():
+            own = dict(module.named_parameters(recurse=False))
+            if default_device is not None and len(own) < sum(1 for _ in module.parameters()):
+                for name, value in own.items():
+                    setattr(module, name, nn.Parameter(value.to(default_device), requires_grad=False))
+        return listed(patcher, for_dynamic, default_device)
+
     with (
         dynamic_patchers(),
+        mock.patch.object(comfy.model_patcher.ModelPatcherDynamic, "_load_list", list_of),
         mock.patch.object(comfy_aimdo.model_vbar, "ModelVBAR", Pages),
         mock.patch.object(comfy_aimdo.vram_buffer, "VRAMBuffer", lambda size, device: _Memory(CAST_BUFFER, device)),
         mock.patch.object(comfy_aimdo.torch, "aimdo_to_tensor", _tensor),
