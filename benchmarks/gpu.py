@@ -210,6 +210,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, hosts.Host, Path, float], Any]] =
         f"--checkpoint {SMALL} --width 64 --height 64 --frames 4 --steps 2 --clips 1 --distilled",
         "--distilled",
     ),
+    "processor": command("processor.py", "--runs 3", "--runs 30"),
     "small model": command(
         "small_model.py",
         "--only quality --scenes 1 --steps 2",

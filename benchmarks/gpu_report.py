@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks import processor
 from tools.hosting.documents import with_part
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
@@ -77,6 +78,10 @@ def _clip(found: dict[str, Any]) -> list[str]:
     return [f"    {found['command']}", "", *_table(["", *stages], rows), *_cut_short(found)]
 
 
+def _processor(found: dict[str, Any]) -> list[str]:
+    return [f"    {found['command']}", "", *processor.table(found["numbers"]), *_cut_short(found)]
+
+
 def _small_model(found: dict[str, Any]) -> list[str]:
     heads = {"first": "first frame", "last": "last frame", "same": "against the first row"}
     rows = []
@@ -115,6 +120,7 @@ _TABLES = {
     "step": _unet,
     "step, fp32": _unet,
     "clip": _clip,
+    "processor": _processor,
     "small model": _small_model,
     "films": _films,
     "two cards": _cards,

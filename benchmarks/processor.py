@@ -8,9 +8,11 @@ Of the network alone, in ComfyUI, and there with weights in pages (dynamic VRAM)
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -22,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=60, help="of each way, by turns (default 60)")
     parser.add_argument("--host", choices=hosts.CHOICES, default="best", help="ComfyUI to run in")
+    parser.add_argument("--json", type=Path, help="also write every number")
     arguments = parser.parse_args()
     code = environment.enter(Path(__file__), "client")
     if code is not None:
@@ -30,12 +33,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="seine-processor-") as folder:
         script = Path(__file__).with_name("processor_in_host.py")
         found = run_in_host(host, Path(folder), script, {"runs": arguments.runs})
-    print(f"{host.describe()}, one thread, two videos; {found['paged']} of {found['layers']} layers in pages")
-    print("| | ms, least | median | more than the network's |\n| --- | ---: | ---: | ---: |")
-    first = found["ms"][0][1]
-    for name, least, median in found["ms"]:
-        print(f"| {name} | {least:.1f} | {median:.1f} | {least - first:.1f} |")
+    print(f"{host.describe()}, one thread, two videos", *table(found), sep="\n")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Lines of markdown."""
+    first = found["ms"][0][1]
+    lines = [
+        f"| {found['paged']} of {found['layers']} layers in pages | ms, least | median | more than the network's |"
+    ]
+    lines.append("| --- | ---: | ---: | ---: |")
+    for name, least, median in found["ms"]:
+        lines.append(f"| {name} | {least:.1f} | {median:.1f} | {least - first:.1f} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -44,15 +44,17 @@ def here(monkeypatch):
 @pytest.mark.one_host
 def test_what_is_measured_is_kept_and_not_done_again(host, tmp_path, monkeypatch, capsys):
     results = tmp_path / "gpu.json"
-    words = ["--host", host.name, "--only", "step", "steps in ComfyUI", "small model"]
+    words = ["--host", host.name, "--only", "step", "steps in ComfyUI", "processor", "small model"]
     assert run(results, *words) == 0
     kept = json.loads(results.read_text())["parts"]
-    assert list(kept) == ["step", "steps in ComfyUI", "small model"]
+    assert list(kept) == ["step", "steps in ComfyUI", "processor", "small model"]
     tasks = [result["task"] for result in kept["small model"]["found"]["numbers"]]
     assert tasks == ["image to video", "transition", "text to video"]
     for row in kept["steps in ComfyUI"]["found"]:
         assert (row["error"], row["placed"]) == ("", True) and row["seconds"] > 0
-    assert "| 64x64 | 2 | 1 | fp32 | ours |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| 64x64 | 2 | 1 | fp32 | ours |" in said
+    assert "| 346 of 487 layers in pages |" in said and "| the same, each layer cast by ComfyUI |" in said
 
     done = []
 
