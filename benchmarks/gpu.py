@@ -157,9 +157,7 @@ def cards(options: argparse.Namespace, host: hosts.Host, folder: Path, seconds: 
     return in_host(options, host, folder, seconds, task="cards", file=SMALL.name)
 
 
-def command(
-    script: str, small: str, large: str, of_device: str = ""
-) -> Callable[[argparse.Namespace, hosts.Host, Path, float], Any]:
+def command(script: str, small: str, large: str) -> Callable[[argparse.Namespace, hosts.Host, Path, float], Any]:
     """A part that is another benchmark: what it writes by --json, as far as it comes in its time."""
 
     def run(options: argparse.Namespace, host: hosts.Host, folder: Path, seconds: float) -> Any:
@@ -168,7 +166,7 @@ def command(
         if script == "unet.py":
             words += ["--official", str(options.official.resolve())] if options.official else []
         else:
-            words += ["--host", host.name, *(of_device.split() if not options.small else ["--device", "cpu"])]
+            words += ["--host", host.name]
         line = [sys.executable, str(REPOSITORY / "benchmarks" / script), *words, "--json", str(numbers)]
         with open(folder / "said.log", "wb") as log:
             process = subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT)
@@ -207,21 +205,19 @@ PARTS: dict[str, Callable[[argparse.Namespace, hosts.Host, Path, float], Any]] =
     "step, fp32": command("unet.py", _SMALL_UNET, "--device cuda --dtype fp32 --sizes 512x320 --frames 16"),
     "clip": command(
         "clip.py",
-        f"--checkpoint {SMALL} --width 64 --height 64 --frames 4 --steps 2 --clips 1 --distilled",
+        f"--checkpoint {SMALL} --width 64 --height 64 --frames 4 --steps 2 --clips 1 --device cpu --distilled",
         "--distilled",
     ),
     "processor": command("processor.py", "--runs 3", "--runs 30"),
     "small model": command(
         "small_model.py",
-        "--only quality --scenes 1 --steps 2",
-        "--only quality precision --scenes 8",
-        "--device auto",
+        "--only quality --scenes 1 --steps 2 --device cpu",
+        "--only quality precision --scenes 8 --device auto",
     ),
     "films": command(
         "long_video.py",
-        "--only formats --formats fp32 --scenes 1 --extensions 1 --steps 2",
-        "--only formats --scenes 4 --extensions 6",
-        "--device auto",
+        "--only formats --formats fp32 --scenes 1 --extensions 1 --steps 2 --device cpu",
+        "--only formats --scenes 4 --extensions 6 --device auto",
     ),
     "two cards": cards,
 }
