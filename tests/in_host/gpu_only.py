@@ -15,13 +15,17 @@ from unittest import mock
 import comfy.model_management
 import folder_paths
 import torch
+from comfy_api.v0_0_2 import InputImpl
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from comfy_extras.nodes_custom_sampler import SamplerCustom
 from comfy_extras.nodes_mask import MaskComposite, SolidMask
 from comfyui_seine.comfy_adapter import files, loading, operations, preview, unet
 from comfyui_seine.comfy_adapter.films import window_store
+from comfyui_seine.comfy_adapter.keyframes import MASKED_LATENTS
 from comfyui_seine.comfy_adapter.sampling import sample_seine_ddpm
-from comfyui_seine.nodes import conditioning, decode, film, mask, prompts, sampling, saving
+from comfyui_seine.nodes import camera as cameras
+from comfyui_seine.nodes import conditioning, decode, film, film_file, mask, merging, prompts, sampling, saving
+from comfyui_seine.nodes import motion as motions
 from comfyui_seine.seine_model import device_choices, normalisation
 from comfyui_seine.tests.in_host.posing_pages import paging
 from comfyui_seine.tools.hosting.device_watch import DeviceWatch
@@ -106,8 +110,8 @@ class Made:
     """Model, prompts and pictures, as loaders and stock nodes give them."""
 
     def __init__(self) -> None:
-        path = files.model_path("sample.safetensors")
-        self.model, self.clip, self.vae = loading.load_bundle(path, None, torch.float32)
+        self.path = files.model_path("sample.safetensors")
+        self.model, self.clip, self.vae = loading.load_bundle(self.path, None, torch.float32)
         self.prompts = [self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in ("a ball", "")]
 
     def pictures(self, number: int = 1, on_cpu: bool = False) -> Tensor:
@@ -220,6 +224,39 @@ def story(made: Made) -> dict[str, Tensor]:
     return {"film": film.SEINEStory.execute(model=made.model, story=STORY, **parts, **inputs).args[0]["samples"]}
 
 
+def camera(made: Made) -> dict[str, Tensor]:
+    positive, negative, latent = made.clip_of(made.mask("first and last frames"), made.pictures(2), clips=2)
+    moved = cameras.SEINECamera.execute(positive, negative, made.vae, 0.4, -0.2, 0.5, 0.6).args
+    return {"led": moved[0][0][1][MASKED_LATENTS], "samples": made.sampled(*moved, latent)["samples"]}
+
+
+def soft_keyframes(made: Made) -> dict[str, Tensor]:
+    positive, negative, latent = made.clip_of(made.mask("first and last frames"), made.pictures(2))
+    softer = conditioning.SEINESoftKeyframes.execute(positive, negative, 0.5, "-1").args
+    return {"samples": made.sampled(*softer, latent)["samples"]}
+
+
+def patched_models(made: Made) -> dict[str, Tensor]:
+    clip = made.clip_of()
+    moving = motions.SEINEMotion.execute(made.model, 1.0).args[0]
+    interval = sampling.SEINEGuidanceInterval.execute(made.model, 0.0, 0.5).args[0]
+    merged = merging.SEINEModelMerge.execute(made.model, loading.load_model(made.path, torch.float32), *[0.5] * 4).args[
+        0
+    ]
+    models = {"motion": moving, "interval": interval, "merged": merged}
+    return {name: made.sampled(*clip, model=model)["samples"] for name, model in models.items()}
+
+
+def extended_file(made: Made) -> dict[str, Tensor]:
+    with TemporaryDirectory() as folder:
+        source = str(Path(folder) / "clip.mp4")
+        decode.SEINEDecodeToVideo.execute(made.clip_of()[2], made.vae, 8.0, 3).args[0].save_to(source)
+        inputs = (*made.prompts, made.vae, InputImpl.VideoFromFile(source), "after", 2, SIZE, SIZE)
+        longer = film_file.SEINEExtendVideoFile.execute(made.model, *inputs, **FILM).args[0]
+        images = longer.get_components().images
+    return {"images": images.to(comfy.model_management.intermediate_device())}  # of files the host reads to the CPU
+
+
 def files_of_it(made: Made) -> dict[str, Tensor]:
     """A video and a GIF; what they show is measured elsewhere."""
     latent = made.clip_of()[2]
@@ -258,6 +295,6 @@ GRAPHS: dict[str, Callable[[Made], dict[str, Tensor]]] = {
             custom_sampling,
         ),
         *(context_windows, prompt_travel, extended, from_images, story, files_of_it, colours),
-        previews,
+        *(camera, soft_keyframes, patched_models, extended_file, previews),
     )
 }
