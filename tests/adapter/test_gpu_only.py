@@ -16,6 +16,10 @@ def reports(run_in_host):
     return run_in_host("gpu_only.py", runs=runs)
 
 
+def test_the_graphs_have_every_node(reports):
+    assert sorted(reports["unused"]) == ["SEINECheckpointLoader", "SEINELoadBatch", "SEINEModelLoader"]
+
+
 def test_every_graph_runs_and_makes_what_the_cpu_makes(reports):
     for name, facts in reports["gpu only"]["graphs"].items():
         assert facts["error"] == "", name
