@@ -63,6 +63,7 @@ CASES = [
     Case("256x256, one prompt", width=256, height=256, guided=False),
     Case("512x320, bf16", dtype="bf16"),
     Case("512x320, fp8", dtype="fp8_e4m3fn"),
+    Case("512x320, fp8, with its own kernels", dtype="fp8_e4m3fn", extra="kernels"),
     Case("512x320, fp8, --fast fp8_matrix_mult", dtype="fp8_e4m3fn", extra="fp8 products"),
     Case("512x320, fp8_scaled (file)", dtype="fp8_scaled"),
     Case("512x320, int8 (file)", dtype="int8"),

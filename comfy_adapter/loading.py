@@ -48,7 +48,7 @@ from .model import SD1_MID_GRAY, SeineModel, SeineModelConfig
 from .narrow_vae import leave_out_zero_channels
 from .reading import read_file
 from .run_checks import prepare_run_checks
-from .weights import prepare_weights
+from .weights import prepare_weights, small_as_computed
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -157,6 +157,8 @@ def _model(file: SeineFile, weight_dtype: torch.dtype | None, disable_dynamic: b
     patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
     if not management.is_device_cpu(offload_device):
         model.to(offload_device)
+    if patcher.is_dynamic():
+        weights = small_as_computed(weights, model.diffusion_model.network, model.get_dtype_inference())
     model.load_model_weights(weights, "", assign=patcher.is_dynamic())
     prepare_controls(patcher)
     prepare_loras(patcher)

@@ -27,13 +27,14 @@ _SEEN = "_seine_seen"
 """Of a layer: the signature of its pages with which the host's casting gave what lies in them, as it lies there."""
 
 
-class _OfPages:
-    """What `_lend` lends with a weight in the card's pages, which stays there until it is given back."""
+class _Staying(tuple):
+    """What the host wants back of a weight that no other one is brought to the place of."""
 
     stays = True
 
 
-_PAGES = _OfPages()
+_PAGES = _Staying()
+"""The same of one in the card's pages, which the host was not asked for."""
 _CASTING = "forward_comfy_cast_weights"
 
 
@@ -44,8 +45,8 @@ def lending(operations: type) -> type:
     layers = {}
     for name, compute in _COMPUTING.items():
         layer, plain = getattr(operations, name), getattr(comfy.ops.disable_weight_init, name)
-        if getattr(layer, _CASTING) is getattr(plain, _CASTING):  # others do more than cast
-            layers[name] = type(name, (layer,), {_CASTING: _with_weights(compute)})
+        if getattr(layer, _CASTING) is getattr(plain, _CASTING):  # those in fewer bits may multiply in them
+            layers[name] = type(name, (layer,), {_CASTING: _with_weights(compute), "only_casts": True})
     return type(operations.__name__, (operations,), functions | layers)
 
 
@@ -89,6 +90,8 @@ def _lend(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any]:
     if pages is not None:
         as_it_lies = weight is held.get("_v_weight") and bias is held.get("_v_bias")
         held[_SEEN] = held.get("_v_signature") if as_it_lies else None
+    if isinstance(lent, tuple) and lent[0] is None:  # no stream on which it came, and whose buffer it would share
+        lent = _Staying(lent)
     return weight, bias, lent
 
 

@@ -13,6 +13,10 @@ from ..seine_model.quantised import Scale, dequantised
 from ..seine_model.reading import listed, unusable_values
 from .quantised import operations_for
 
+PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+SMALLEST_PAGED = 16 * 1024
+"""Bytes of a layer, above which the host pages it in."""
+
 
 def prepare_weights(
     weights: dict[str, Tensor],
@@ -27,7 +31,7 @@ def prepare_weights(
     `model_config` is told in what they are held and computed with. Raises CheckpointError for a dtype that is too
     narrow for them, or that the device has not.
     """
-    supported = [torch.float16, torch.bfloat16, torch.float32]
+    supported = list(PLAIN_DTYPES)
     if scales and weight_dtype is None and all(_holds(device, value) for value in weights.values()):
         computed = management.unet_manual_cast(None, device, supported)
         operations = operations_for(scales, computed, device)
@@ -49,6 +53,20 @@ def prepare_weights(
     _check_range(weights, name, weight_dtype)
     model_config.set_inference_dtype(weight_dtype, _cast_dtype(weight_dtype, device, supported))
     return weights
+
+
+def small_as_computed(weights: dict[str, Tensor], network: torch.nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights of a network, those of its small layers in the dtype that is computed in.
+
+    Where the host pages weights in it has these on the card as they come, and would cast each anew in every step.
+    """
+    found = dict(weights)
+    for name, _ in network.named_modules():
+        own = {key: weights[key] for key in (f"{name}.weight", f"{name}.bias") if key in weights}
+        size = dtype.itemsize * sum(value.numel() for value in own.values())
+        if size <= SMALLEST_PAGED and all(value.dtype in PLAIN_DTYPES for value in own.values()):
+            found |= {key: value.to(dtype) for key, value in own.items()}
+    return found
 
 
 def _holds(device: torch.device, weight: Tensor) -> bool:

@@ -40,7 +40,11 @@ def gated(layer: nn.Module, x: Tensor, lender: Lender) -> Tensor:
 
 
 def is_plain(layer: nn.Module, x: Tensor) -> bool:
-    """Whether a layer is the product with its weight and no more: not in fewer bits, nothing put in its place."""
+    """Whether a layer is the product with the weight it lends and no more: not in fewer bits, nothing put in its place.
+
+    A weight of another dtype than the input's is so where the layer, by its `only_casts`, makes it the input's.
+    """
     weight = layer.weight
     replaced = "forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks
-    return type(weight) in PLAIN and weight.dtype == x.dtype and not replaced
+    same = weight.dtype == x.dtype or getattr(layer, "only_casts", False)
+    return same and type(weight) in PLAIN and not replaced

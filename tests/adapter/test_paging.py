@@ -8,7 +8,7 @@ WAYS = ["all there", "taken away", "few", "copies"]
 
 @pytest.fixture(scope="session")
 def report(run_in_host):
-    return run_in_host("paging.py", formats={"default": WAYS, "int8": ["taken away"]})
+    return run_in_host("paging.py", formats={"default": WAYS, "bf16": ["all there"], "int8": ["taken away"]})
 
 
 def test_a_clip_is_the_same_whatever_is_there(report):
@@ -26,6 +26,15 @@ def test_what_is_there_is_not_cast_again_and_all_is_asked_for(report):
     layers = casts["copies"]
     assert casts["all there"] == 0 < casts["taken away"] < layers == casts["few"]
     assert found["all there"]["asked"] == 2 * layers  # in each of two clips
+
+
+def test_nor_is_what_the_file_has_in_another_dtype(report):
+    assert report["formats"]["bf16"]["all there"]["cast"] == 0
+    assert 0 < report["formats"]["bf16"]["all there"]["plain"] < 0.05
+
+
+def test_layers_that_multiply_in_fewer_bits_do_it_themselves(report):
+    assert report["only cast"] == {"plain": True, "cast": True, "fp8": False, "mixed": False}
 
 
 def test_what_was_asked_for_is_given_back_when_memory_runs_out(report):

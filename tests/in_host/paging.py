@@ -50,7 +50,16 @@ def main(formats: dict[str, list[str]]) -> dict[str, Any]:
             for name, ways in formats.items():
                 file = file_in(name, bundle, folder)
                 found[name] = {way: paged(way, file, name, lora, expected) for way in ways}
-    return {"LoRA alone": error(expected["LoRA"], expected["plain"]), "formats": found}
+    alone = error(expected["LoRA"], expected["plain"])
+    return {"LoRA alone": alone, "formats": found, "only cast": only_cast()}
+
+
+def only_cast() -> dict[str, bool]:
+    """Of the host's kinds of layers, whether a Linear is its weight's product and no more."""
+    ops = comfy.ops
+    kinds = {"plain": ops.disable_weight_init, "cast": ops.manual_cast, "fp8": ops.fp8_ops}
+    kinds["mixed"] = ops.mixed_precision_ops()
+    return {name: getattr(operations.lending(kind).Linear, "only_casts", False) for name, kind in kinds.items()}
 
 
 def paged(way: str, file: Path, name: str, lora: dict, expected: dict) -> dict[str, Any]:
@@ -74,8 +83,8 @@ def paged(way: str, file: Path, name: str, lora: dict, expected: dict) -> dict[s
 def in_another_dtype(model: Any) -> bool:
     """Whether a layer whose weights were asked for in the model's dtype gives an input in fp32 a product in fp32."""
     layer = model.model.diffusion_model.network.mid_block.resnets[0].time_emb_proj
-    x = torch.ones(1, layer.in_features, device=model.load_device)
-    return layer(x.half()).dtype == torch.float16 and layer(x).dtype == torch.float32
+    x, own = torch.ones(1, layer.in_features, device=model.load_device), model.model.get_dtype_inference()
+    return layer(x.to(own)).dtype == own and layer(x).dtype == torch.float32
 
 
 def _stopped(model: Any) -> str:
@@ -98,11 +107,11 @@ def _stopped(model: Any) -> str:
 
 @contextmanager
 def _casts(copied: bool) -> Iterator[list[Any]]:
-    """The layers with pages that the host casts."""
+    """The layers that the host casts, but for tables of numbers."""
     cast, inner = [], comfy.ops.cast_bias_weight
 
     def counted(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if hasattr(layer, "_v"):
+        if not isinstance(layer, torch.nn.Embedding):
             cast.append(layer)
         weight, *others = inner(layer, *args, **kwargs)
         return weight.clone() if copied else weight, *others

@@ -86,6 +86,16 @@ def test_a_layer_that_does_more_is_asked_itself(layers, change):
         torch.testing.assert_close(out, layer(x))
 
 
+def test_weights_of_another_dtype_are_joined_where_their_layers_only_cast(layers):
+    for layer in layers:
+        layer.weight = nn.Parameter(layer.weight.double(), requires_grad=False)
+        layer.only_casts = True
+    x, outs, together = outs_of(layers, host(lambda layer, x: (layer.weight.to(x.dtype), None, None)))
+    assert together
+    for out, layer in zip(outs, layers, strict=True):
+        torch.testing.assert_close(out, nn.functional.linear(x, layer.weight.float()))
+
+
 def test_small_inputs_and_machines_without_kernels_take_a_product_each(layers, monkeypatch):
     monkeypatch.setattr(device_choices, "LARGE_INPUT", 61)
     assert not outs_of(layers)[2]
