@@ -85,8 +85,17 @@ def drop(page, name, changes=None):
     page.wait_for_function(HAS, arg=saved_types(name))
 
 
+@pytest.mark.one_host
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_template_opens_from_the_dialog(page, name):
+    open_from_the_dialog(page, name)
+
+
+def test_the_dialog_is_the_same_in_every_host(page):
+    open_from_the_dialog(page, "story")
+
+
+def open_from_the_dialog(page, name):
     page.get_by_role("button", name="Templates").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("comfyui-seine").first.click()

@@ -80,6 +80,7 @@ def arguments(model, clips, tmp_path, **changes):
     return argparse.Namespace(**values | changes)
 
 
+@pytest.mark.one_host
 def test_finetuning_from_videos_to_a_checkpoint(host, sample_model, folder, tmp_path):
     chosen = arguments(sample_model, folder, tmp_path)
     encoded = tmp_path / "clips.safetensors"
@@ -132,6 +133,7 @@ def distil(model, folder, tmp_path, original):
     assert len(list((tmp_path / "ways").iterdir())) == 2, "two clips at once"
 
 
+@pytest.mark.one_host
 def test_clips_that_cannot_be_used_are_named(host, forks_of, sample_model, folder, tmp_path, monkeypatch):
     run = forks_of(host).run  # the other test has a process of the host's own
     monkeypatch.setattr(finetuning, "run_in_host", lambda host, base, script, keywords, timeout: run(script, keywords))
