@@ -8,7 +8,8 @@ WAYS = ["all there", "taken away", "few", "copies"]
 
 @pytest.fixture(scope="session")
 def report(run_in_host):
-    return run_in_host("paging.py", formats={"default": WAYS, "bf16": ["all there"], "int8": ["taken away"]})
+    formats = {"default": WAYS, "bf16": ["all there"], "int8": ["taken away"]}
+    return run_in_host("paging.py", formats=formats, kernels=["default", "bf16", "fp8_e4m3fn", "int8"])
 
 
 def test_a_clip_is_the_same_whatever_is_there(report):
@@ -51,3 +52,20 @@ def test_a_lora_acts_on_them_and_leaves_nothing_behind(report):
     for facts in (facts for each in report["formats"].values() for facts in each.values()):
         assert facts["LoRA"] < 0.1 * report["LoRA alone"]
         assert facts["after the LoRA"] == 0.0
+
+
+def test_kernels_get_weights_from_pages_and_from_streams_that_share_a_place(report):
+    """PyTorch's operators stand in for them."""
+    limits = {"default": (0.005, 0.01), "bf16": (0.05, 0.05), "fp8_e4m3fn": (0.05, 0.1), "int8": (0.05, 0.1)}
+    for name, (plain, with_lora) in limits.items():
+        there, none = report["kernels"][name]["all there"], report["kernels"][name]["none"]
+        assert there == none, name
+        assert 0 < there["plain"] < plain and there["LoRA"] < with_lora * max(1, report["LoRA alone"]), name
+        assert there["in use"] == 0
+
+
+def test_kernels_join_products_of_weights_in_any_dtype_but_where_layers_multiply_in_it(report):
+    launched = {name: ways["all there"]["launched"] for name, ways in report["kernels"].items()}
+    assert launched["bf16"] == launched["fp8_e4m3fn"] == launched["default"]
+    assert launched["default"]["gated_product"] == launched["int8"]["gate"] == 10
+    assert not {"gated_product", "quarters", "reorder"} & launched["int8"].keys()

@@ -47,8 +47,10 @@ def main(formats: list[str]) -> dict[str, Any]:
 def file_in(name: str, bundle: Path, folder: str) -> Path:
     if name in loading.WEIGHT_DTYPES:
         return bundle
-    convert(bundle, Path(folder, f"{name}.safetensors"), name)
-    return Path(folder, f"{name}.safetensors")
+    file = Path(folder, f"{name}.safetensors")
+    if not file.exists():
+        convert(bundle, file, name)
+    return file
 
 
 def on_the_card(file: Path, name: str, lora: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Any]:

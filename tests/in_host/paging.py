@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,9 +15,11 @@ import comfy.ops
 import torch
 import torch.nn.functional as functional
 from comfyui_seine.comfy_adapter import files, loading, operations, unet
-from comfyui_seine.tests.in_host.offloading import error, file_in, lora_for, run, with_lora
+from comfyui_seine.tests.in_host.offloading import SETTINGS, error, file_in, lora_for, run, with_lora
 from comfyui_seine.tests.in_host.posing_pages import paging
+from comfyui_seine.tests.in_host.standing_kernels import standing_kernels
 from comfyui_seine.tools.hosting.posing_device import Posing, PosingDevice, host_with_card
+from comfyui_seine.tools.hosting.sample_bundle import SMALL, sample_bundle
 from torch import Tensor
 
 WAYS: dict[str, dict[str, int]] = {
@@ -26,13 +29,16 @@ WAYS: dict[str, dict[str, int]] = {
     "few": {"room": 3},
 }
 """Room for pages, which some layers alone exceed; when they are taken away. Copies: the host gives other tensors."""
+KERNELS: dict[str, dict[str, int]] = {"all there": {}, "none": {"room": 0, "streams": 2}}
+"""What comes on a stream and has no pages shares a place with the next one that does."""
+WIDE = replace(SMALL, block_out_channels=(64, 128, 128, 128))
+"""So that queries, keys and values are in pages too, which layers of less than 16 KB are not."""
 _GENERATOR = torch.Generator
 
 
-def main(formats: dict[str, list[str]]) -> dict[str, Any]:
-    """formats: weight dtypes of the loader, or of files by the converter, and which `WAYS` of each."""
+def main(formats: dict[str, list[str]], kernels: list[str]) -> dict[str, Any]:
+    """formats: weight dtypes of the loader, or of files by the converter, and which `WAYS` of each; kernels: others."""
     files.register_folder()
-    bundle = files.model_path("sample.safetensors")
     with (
         TemporaryDirectory() as folder,
         torch.inference_mode(False),
@@ -40,18 +46,34 @@ def main(formats: dict[str, list[str]]) -> dict[str, Any]:
         mock.patch.object(unet, "optimized_attention", unet.attention_pytorch),
         mock.patch.object(operations, "PLAIN", (*operations.PLAIN, Posing)),
     ):
-        exact = loading.load_model(bundle, torch.float32)
-        lora = lora_for(exact)
-        expected = {"plain": run(exact), "LoRA": run(with_lora(exact, lora))}
+        small = Example(files.model_path("sample.safetensors"), Path(folder))
+        wide = Example(sample_bundle(Path(folder, "wide.safetensors"), WIDE, unet_only=True), Path(folder, "wide"))
         # Only a real card has generators.
         generators = mock.patch.object(torch, "Generator", lambda device="cpu": _GENERATOR("cpu"))
-        found: dict[str, Any] = {}
         with host_with_card(comfy.model_management), PosingDevice(), generators:
-            for name, ways in formats.items():
-                file = file_in(name, bundle, folder)
-                found[name] = {way: paged(way, file, name, lora, expected) for way in ways}
-    alone = error(expected["LoRA"], expected["plain"])
-    return {"LoRA alone": alone, "formats": found, "only cast": only_cast()}
+            found = {name: {way: paged(way, name, small) for way in ways} for name, ways in formats.items()}
+            by_kernels = {name: {way: with_kernels(way, name, wide) for way in KERNELS} for name in kernels}
+    return {"LoRA alone": small.alone, "formats": found, "kernels": by_kernels, "only cast": only_cast()}
+
+
+class Example:
+    """A model's file, a LoRA for it, and the clips they make in fp32 on the CPU."""
+
+    def __init__(self, file: Path, folder: Path) -> None:
+        self.file, self.folder = file, folder
+        folder.mkdir(exist_ok=True)
+        exact = loading.load_model(file, torch.float32)
+        self.lora = lora_for(exact)
+        self.expected = {"plain": run(exact), "LoRA": run(with_lora(exact, self.lora))}
+        self.alone = error(self.expected["LoRA"], self.expected["plain"])
+
+    def load(self, name: str) -> Any:
+        return loading.load_model(file_in(name, self.file, str(self.folder)), loading.WEIGHT_DTYPES.get(name))
+
+    def off(self, model: Any) -> dict[str, float]:
+        """How far its clips are from these."""
+        plain, with_it = run(model), run(with_lora(model, self.lora))
+        return {"plain": error(plain, self.expected["plain"]), "LoRA": error(with_it, self.expected["LoRA"])}
 
 
 def only_cast() -> dict[str, bool]:
@@ -62,19 +84,32 @@ def only_cast() -> dict[str, bool]:
     return {name: getattr(operations.lending(kind).Linear, "only_casts", False) for name, kind in kinds.items()}
 
 
-def paged(way: str, file: Path, name: str, lora: dict, expected: dict) -> dict[str, Any]:
+def paged(way: str, name: str, example: Example) -> dict[str, Any]:
     """How far clips are from fp32 on the CPU; how often the host cast in a second one; what was not given back."""
     with paging(**WAYS[way]) as made, _casts(copied=way == "copies") as cast:
-        model = loading.load_model(file, loading.WEIGHT_DTYPES.get(name))
+        model = example.load(name)
         first = run(model)
-        report: dict[str, Any] = {"dynamic": model.is_dynamic(), "plain": error(first, expected["plain"])}
         cast.clear()
-        report["again"] = float((run(model) - first).abs().max())
+        report: dict[str, Any] = {"dynamic": model.is_dynamic(), "again": float((run(model) - first).abs().max())}
         report["cast"], report["asked"] = len(cast), sum(each.asked for each in made)
         report["in fp32"] = in_another_dtype(model)
-        report["LoRA"] = error(run(with_lora(model, lora)), expected["LoRA"])
+        report |= example.off(model)
         report["after the LoRA"] = float((run(model) - first).abs().max())
         report["stopped"] = _stopped(model)
+        report["in use"] = sum(each.pinned.total() for each in made)
+        comfy.model_management.unload_all_models()
+    return report
+
+
+def with_kernels(way: str, name: str, example: Example) -> dict[str, Any]:
+    """The same of clips for which the pack's own kernels are used, and how often each was, in a step."""
+    with paging(**KERNELS[way]) as made, standing_kernels() as launched:
+        model = example.load(name)
+        run(model)
+        launched.clear()
+        run(model)
+        report: dict[str, Any] = {kernel: number / SETTINGS["steps"] for kernel, number in launched.items()}
+        report = {"launched": report, **example.off(model)}
         report["in use"] = sum(each.pinned.total() for each in made)
         comfy.model_management.unload_all_models()
     return report

@@ -10,7 +10,7 @@ import ctypes
 import importlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
@@ -23,7 +23,7 @@ import comfy_aimdo.model_vbar
 import comfy_aimdo.torch
 import comfy_aimdo.vram_buffer
 import torch
-from comfyui_seine.tools.hosting.posing_device import Posing
+from comfyui_seine.tools.hosting.posing_device import CARD, Posing
 from torch import Tensor, nn
 
 PAGE = 1 << 14
@@ -137,8 +137,32 @@ def dynamic_patchers() -> Iterator[None]:
         yield
 
 
+class _Stream:
+    """Of a card, on which everything happens at once."""
+
+    cuda_stream = 0
+    as_context = nullcontext
+
+    def wait_stream(self, other: _Stream) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+
 @contextmanager
-def paging(room: int | None = None, taken_every: int | None = None) -> Iterator[list[Pages]]:
+def _streams(number: int) -> Iterator[None]:
+    """Weights come on so many streams of the first card, each with a place of its own for what has no pages."""
+    management, current = comfy.model_management, _Stream()
+    with (
+        mock.patch.object(management, "NUM_STREAMS", number),
+        mock.patch.object(management, "STREAMS", {CARD: [_Stream() for _ in range(number)]}),
+        mock.patch.object(management, "STREAM_AIMDO_CAST_BUFFERS", {}),
+        mock.patch.object(management, "current_stream", lambda device: current),
+    ):
+        yield
+
+
+@contextmanager
+def paging(room: int | None = None, taken_every: int | None = None, streams: int = 0) -> Iterator[list[Pages]]:
     """Within `host_with_card` and a `PosingDevice`: the host pages weights in, each model's into one of these."""
     made: list[Pages] = []
     listed = comfy.model_patcher.ModelPatcherDynamic._load_list
@@ -154,6 +178,7 @@ def paging(room: int | None = None, taken_every: int | None = None) -> Iterator[
 
     with (
         dynamic_patchers(),
+        _streams(streams),
         mock.patch.object(comfy.model_patcher.ModelPatcherDynamic, "_load_list", list_of),
         mock.patch.object(comfy_aimdo.model_vbar, "ModelVBAR", Pages),
         mock.patch.object(comfy_aimdo.vram_buffer, "VRAMBuffer", lambda size, device: _Memory(CAST_BUFFER, device)),
