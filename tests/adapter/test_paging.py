@@ -4,12 +4,15 @@ import pytest
 
 pytestmark = pytest.mark.one_host
 WAYS = ["all there", "taken away", "few", "copies"]
+LIMITS = {"default": (0.005, 0.01), "bf16": (0.05, 0.05), "fp8_e4m3fn": (0.05, 0.1), "int8": (0.05, 0.1)}
+"""How far clips may be from fp32, without and with a LoRA, which is rounded with the weights."""
 
 
 @pytest.fixture(scope="session")
 def report(run_in_host):
     formats = {"default": WAYS, "bf16": ["all there"], "int8": ["taken away"]}
-    return run_in_host("paging.py", formats=formats, kernels=["default", "bf16", "fp8_e4m3fn", "int8"])
+    kernels = {name: ["all there"] for name in LIMITS} | {"default": ["all there", "none"]}
+    return run_in_host("paging.py", formats=formats, kernels=kernels)
 
 
 def test_a_clip_is_the_same_whatever_is_there(report):
@@ -56,16 +59,16 @@ def test_a_lora_acts_on_them_and_leaves_nothing_behind(report):
 
 def test_kernels_get_weights_from_pages_and_from_streams_that_share_a_place(report):
     """PyTorch's operators stand in for them."""
-    limits = {"default": (0.005, 0.01), "bf16": (0.05, 0.05), "fp8_e4m3fn": (0.05, 0.1), "int8": (0.05, 0.1)}
-    for name, (plain, with_lora) in limits.items():
-        there, none = report["kernels"][name]["all there"], report["kernels"][name]["none"]
-        assert there == none, name
-        assert 0 < there["plain"] < plain and there["LoRA"] < with_lora * max(1, report["LoRA alone"]), name
-        assert there["in use"] == 0
+    found = report["kernels"]
+    assert found["default"]["all there"] == found["default"]["none"]
+    for name, (plain, with_lora) in LIMITS.items():
+        facts = found[name]["all there"]
+        assert 0 < facts["plain"] < plain and 0 < facts["LoRA"] < with_lora, name
+        assert facts["in use"] == 0, name
 
 
 def test_kernels_join_products_of_weights_in_any_dtype_but_where_layers_multiply_in_it(report):
     launched = {name: ways["all there"]["launched"] for name, ways in report["kernels"].items()}
     assert launched["bf16"] == launched["fp8_e4m3fn"] == launched["default"]
     assert launched["default"]["gated_product"] == launched["int8"]["gate"] == 10
-    assert not {"gated_product", "quarters", "reorder"} & launched["int8"].keys()
+    assert not {"gated_product", "quarters"} & launched["int8"].keys()
