@@ -68,26 +68,41 @@ _COMPUTING: dict[str, Callable] = {
 
 def _lend(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any]:
     """Weight and bias as x needs them: cast, patched, and brought to its device."""
-    if layer.weight_function or layer.bias_function or torch.compiler.is_compiling():
-        return comfy.ops.cast_bias_weight(layer, x, offloadable=True)
-    if not layer.comfy_cast_weights:
+    changed = layer.weight_function or layer.bias_function
+    if not (layer.comfy_cast_weights or changed):
         return layer.weight, layer.bias, None
+    if changed or torch.compiler.is_compiling():
+        return comfy.ops.cast_bias_weight(layer, x, offloadable=True)
+    return _as_it_lies(layer, x) or _cast(layer, x)
+
+
+def _as_it_lies(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any] | None:
+    """Where the host would give what is on the card, and only find out anew that it would."""
     held = layer.__dict__
-    pages = held.get("_v")
+    pages, signature = held.get("_v"), held.get("_v_signature")
     if pages is None:
         weight, bias = layer.weight, layer.bias
-        if _is_as_needed(weight, x) and (bias is None or _is_as_needed(bias, x)):
-            return weight, bias, None
-    elif held.get(_SEEN) is not None and held[_SEEN] is held["_v_signature"] and "_prefetch" not in held:
+    elif signature is None or held.get(_SEEN) is not signature or "_prefetch" in held:
+        return None
+    else:
         weight, bias = held["_v_weight"], held["_v_bias"]
-        if _is_as_needed(weight, x) and (bias is None or _is_as_needed(bias, x)):
-            signature = model_vbar.vbar_fault(pages)
-            if model_vbar.vbar_signature_compare(signature, held["_v_signature"]):
-                return weight, bias, _PAGES
-            if signature is not None:
-                model_vbar.vbar_unpin(pages)
+    if not (_is_as_needed(weight, x) and (bias is None or _is_as_needed(bias, x))):
+        return None
+    if pages is None:
+        return weight, bias, None
+    asked = model_vbar.vbar_fault(pages)
+    if model_vbar.vbar_signature_compare(asked, signature):
+        return weight, bias, _PAGES
+    if asked is not None:
+        model_vbar.vbar_unpin(pages)
+    return None
+
+
+def _cast(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any]:
+    """By the host; what it gave of a layer with pages is remembered."""
     weight, bias, lent = comfy.ops.cast_bias_weight(layer, x, offloadable=True)
-    if pages is not None:
+    held = layer.__dict__
+    if "_v" in held:
         as_it_lies = weight is held.get("_v_weight") and bias is held.get("_v_bias")
         held[_SEEN] = held.get("_v_signature") if as_it_lies else None
     if isinstance(lent, tuple) and lent[0] is None:  # no stream on which it came, and whose buffer it would share
