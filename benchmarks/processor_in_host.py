@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -15,7 +16,7 @@ import comfy.ops
 import torch
 import torch.nn.functional as F
 from comfy_aimdo import model_vbar
-from comfyui_seine.comfy_adapter import operations, unet
+from comfyui_seine.comfy_adapter import unet
 from comfyui_seine.seine_model import convolution, device_choices, fused, products
 from comfyui_seine.seine_model.config import SeineConfig
 from comfyui_seine.seine_model.unet import SeineUNet3D
@@ -30,11 +31,8 @@ NETWORK, HOST, PAGES, CAST = (
 )
 SMALLEST_PAGED = 16 * 1024
 """Bytes of a layer's weights, above which the host has them in pages."""
-PAGE = 32 << 20
 IN_HALVES = 2
 """Bytes of a value on a card. Here it is float32, which takes the processor as long."""
-_NOTHING = ctypes.CDLL(None).abs
-"""A function of C, for those that the host's library of pages has, whose own time is not counted."""
 
 
 @torch.no_grad()
@@ -46,6 +44,8 @@ def main(runs: int) -> dict[str, Any]:
     times, text = torch.ones(2 * FRAMES), torch.zeros(2 * FRAMES, TOKENS, config.cross_attention_dim)
     network = SeineUNet3D(config, dtype=x.dtype, device="meta").requires_grad_(False).to_empty(device="cpu")
     there, paged = (_in_host(config, x.dtype) for _ in range(2))
+    with mock.patch.object(unet, "lending", _only_lending):
+        cast = _in_host(config, x.dtype)
 
     def of_host(model: unet.HostUNet) -> Callable[[], Tensor]:
         return lambda: model(x, times, text, num_video_frames=FRAMES)
@@ -54,11 +54,16 @@ def main(runs: int) -> dict[str, Any]:
         NETWORK: lambda: network.forward_frames(x, times[:2], text[:2], FRAMES),
         HOST: of_host(there),
         PAGES: of_host(paged),
-        CAST: _as_cast(of_host(paged)),
+        CAST: of_host(cast),
     }
-    layers = [layer for layer in paged.modules() if hasattr(layer, "comfy_cast_weights")]
+    layers, others = (
+        [layer for layer in model.modules() if hasattr(layer, "comfy_cast_weights")] for model in (paged, cast)
+    )
     with _nothing_computed(), _card():
-        in_pages = sum(map(_page, layers))
+        pages = _pages()
+        in_pages = sum(_page(layer, pages) for layer in layers)
+        for layer in others:
+            _page(layer, pages)
         found = _timed(ways, runs)
     return {"layers": len(layers), "paged": in_pages, "ms": found}
 
@@ -79,35 +84,44 @@ def _timed(ways: dict[str, Callable[[], Any]], runs: int) -> list[tuple[str, flo
     return [(name, min(values), statistics.median(values)) for name, values in took.items()]
 
 
-def _page(layer: Any) -> bool:
+def _page(layer: Any, pages: Any) -> bool:
     """Put a layer's weights where dynamic VRAM has them: in pages, or on the card; as the host's patcher does it."""
     layer.comfy_cast_weights, layer.weight_function, layer.bias_function = True, [], []
     size = IN_HALVES * sum(value.numel() for value in layer.parameters(recurse=False))
     if size <= SMALLEST_PAGED:
         return False
     layer.weight_lowvram_function = layer.bias_lowvram_function = None
-    layer._v, layer._v_bias = (None, 0, size), None
-    layer._v_signature = _fault(layer._v)
+    layer._v, layer._v_bias = (pages, 0, size), None
+    layer._v_signature = model_vbar.vbar_fault(layer._v)
     for name, value in list(layer.named_parameters(recurse=False)):
         setattr(layer, f"_v_{name}", value.data)
         setattr(layer, name, nn.Parameter(value.data.to("meta"), requires_grad=False))  # on another device than x
     return True
 
 
-def _as_cast(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Without what the pack remembers of a layer."""
+def _only_lending(operations: Any) -> Any:
+    """The host's layers as they are, whose weights are lent by its own casting."""
 
-    def cast() -> Any:
-        with mock.patch.object(operations, "PLAIN", ()):
-            return call()
+    def lend(layer: Any, x: Tensor) -> tuple:
+        return comfy.ops.cast_bias_weight(layer, x, offloadable=True)
 
-    return cast
+    functions = {"lend": staticmethod(lend), "give_back": staticmethod(comfy.ops.uncast_bias_weight)}
+    return type(operations.__name__, (operations,), functions)
 
 
-def _fault(allocation: tuple) -> Any:
-    signature = (ctypes.c_uint32 * (allocation[2] // PAGE + 2))()
-    _NOTHING(1)
-    return signature
+def _pages() -> Any:
+    """What the library's Python calls its C for, with functions that do nothing in their place."""
+    pages = object.__new__(model_vbar.ModelVBAR)
+    pages._devctx = pages._ptr = pages.base_addr = 0
+    return pages
+
+
+def _nothing(arguments: int) -> Any:
+    """A function of C that takes so many and gives 0."""
+    function = ctypes.CDLL(None)["abs"]
+    kinds = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint32)]
+    function.argtypes = kinds[:arguments]
+    return function
 
 
 @contextmanager
@@ -115,7 +129,7 @@ def _card() -> Iterator[None]:
     """The host takes the CPU for a card with pages on it."""
     with (
         mock.patch.object(comfy.model_management, "is_device_cpu", lambda device: False),
-        mock.patch.multiple(model_vbar, vbar_fault=_fault, vbar_unpin=lambda allocation: _NOTHING(1)),
+        mock.patch.object(model_vbar, "lib", SimpleNamespace(vbar_fault=_nothing(5), vbar_unpin=_nothing(4))),
     ):
         yield
 
@@ -136,6 +150,7 @@ def _nothing_computed() -> Iterator[None]:
         (F, "conv2d"): _convolution,
         (F, "scaled_dot_product_attention"): _attention,
         (comfy.ops, "scaled_dot_product_attention"): _attention,
+        (unet, "optimized_attention"): unet.attention_pytorch,
         (Tensor, "clone"): lambda x: x,
     }
     with ExitStack() as stack:

@@ -51,9 +51,9 @@ def lending(operations: type) -> type:
 
 
 def _with_weights(compute: Callable) -> Callable:
-    def forward(self: Any, x: Tensor) -> Tensor:
-        with Lent(_lend, _give_back, self, x) as (weight, bias):
-            return compute(self, x, weight, bias)
+    def forward(self: Any, input: Tensor) -> Tensor:  # as the host's is called
+        with Lent(_lend, _give_back, self, input) as (weight, bias):
+            return compute(self, input, weight, bias)
 
     return forward
 
@@ -84,6 +84,8 @@ def _as_it_lies(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any] | No
         weight, bias = layer.weight, layer.bias
     elif signature is None or held.get(_SEEN) is not signature or "_prefetch" in held:
         return None
+    elif layer.weight.device == x.device:  # something has put another one there
+        return None
     else:
         weight, bias = held["_v_weight"], held["_v_bias"]
     if not (_is_as_needed(weight, x) and (bias is None or _is_as_needed(bias, x))):
@@ -100,14 +102,30 @@ def _as_it_lies(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any] | No
 
 def _cast(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Any]:
     """By the host; what it gave of a layer with pages is remembered."""
-    weight, bias, lent = comfy.ops.cast_bias_weight(layer, x, offloadable=True)
     held = layer.__dict__
+    begun = "_prefetch" in held
+    try:
+        weight, bias, lent = comfy.ops.cast_bias_weight(layer, x, offloadable=True)
+    except Exception:
+        if "_prefetch" in held and not begun:
+            _forget(layer)
+        raise
     if "_v" in held:
         as_it_lies = weight is held.get("_v_weight") and bias is held.get("_v_bias")
         held[_SEEN] = held.get("_v_signature") if as_it_lies else None
     if isinstance(lent, tuple) and lent[0] is None:  # no stream on which it came, and whose buffer it would share
         lent = _Staying(lent)
     return weight, bias, lent
+
+
+def _forget(layer: Any) -> None:
+    """What the host had begun and left where memory ran out: another try would take what lies there for this weight."""
+    for name in ("weight", "bias"):
+        patch = getattr(layer, f"{name}_lowvram_function", None)
+        if patch is not None:
+            patch.clear_prepared()
+    if layer.__dict__.pop("_prefetch")["signature"] is not None:
+        model_vbar.vbar_unpin(layer._v)
 
 
 def _is_as_needed(weight: Tensor, x: Tensor) -> bool:

@@ -16,6 +16,8 @@ from .quantised import operations_for
 PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SMALLEST_PAGED = 16 * 1024
 """Bytes of a layer, above which the host pages it in."""
+STORED_BY = "conv_in"
+"""The layer by whose dtype a file is taken to be stored in one, also one that was saved of this model."""
 
 
 def prepare_weights(
@@ -42,7 +44,7 @@ def prepare_weights(
             return weights | {key: value for tensors in beside for key, value in tensors.items()}
     if weight_dtype is None:
         parameters = sum(value.numel() for value in weights.values())
-        stored = weights["conv_in.weight"].dtype
+        stored = weights[f"{STORED_BY}.weight"].dtype
         weight_dtype = management.unet_dtype(model_params=parameters, supported_dtypes=supported, weight_dtype=stored)
         weight_dtype = weight_dtype if management.supports_cast(device, weight_dtype) else torch.float16
     if not management.supports_cast(device, weight_dtype):
@@ -62,6 +64,8 @@ def small_as_computed(weights: dict[str, Tensor], network: torch.nn.Module, dtyp
     """
     found = dict(weights)
     for name, _ in network.named_modules():
+        if name == STORED_BY:
+            continue
         own = {key: weights[key] for key in (f"{name}.weight", f"{name}.bias") if key in weights}
         size = dtype.itemsize * sum(value.numel() for value in own.values())
         if size <= SMALLEST_PAGED and all(value.dtype in PLAIN_DTYPES for value in own.values()):

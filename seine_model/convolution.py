@@ -13,7 +13,7 @@ from . import fused
 from .device_choices import convolves_as_product, convolves_in_plain_order, doubles_within
 from .fused import PLAIN
 from .lending import lender
-from .products import is_plain
+from .products import is_plain, is_replaced
 
 
 @lru_cache(maxsize=8)
@@ -38,14 +38,14 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
 
         def to_be_added(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
             """The convolution of x, and ``[videos or rows, channels]`` that is still to be added to it, as `added`."""
-            if not fused.are_ready(x):
+            if not fused.are_ready(x) or is_replaced(self):
                 return self(x), added
             with lent(self, x) as (weight, bias):
                 return self._conv_forward(x, weight, None), added + bias
 
         def onto(self, x: Tensor, residual: Tensor) -> Tensor:
             """The convolution of x plus `residual`."""
-            if not fused.are_ready(x):
+            if not fused.are_ready(x) or is_replaced(self):
                 return self(x) + residual
             residual = residual.contiguous(memory_format=torch.channels_last)
             with lent(self, x) as (weight, bias):

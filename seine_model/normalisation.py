@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from . import fused
 from .device_choices import normalises_as_it_lies, puts_in_order
 from .lending import lender
+from .products import is_replaced
 
 
 @lru_cache(maxsize=8)
@@ -61,7 +62,7 @@ def layer_norm(operations: Any) -> type[nn.LayerNorm]:
 
         def after_adding(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
             """The sum, and its norm."""
-            if not fused.are_ready(x):
+            if not fused.are_ready(x) or is_replaced(self):
                 x = x + added
                 return x, self(x)
             with lent(self, x) as (weight, bias):

@@ -45,6 +45,10 @@ def is_plain(layer: nn.Module, x: Tensor) -> bool:
     A weight of another dtype than the input's is so where the layer, by its `only_casts`, makes it the input's.
     """
     weight = layer.weight
-    replaced = "forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks
     same = weight.dtype == x.dtype or getattr(layer, "only_casts", False)
-    return same and type(weight) in PLAIN and not replaced
+    return same and type(weight) in PLAIN and not is_replaced(layer)
+
+
+def is_replaced(layer: nn.Module) -> bool:
+    """Whether something else stands in for a layer, or is called with it: it has to be asked itself."""
+    return bool("forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks)

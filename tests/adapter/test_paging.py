@@ -33,7 +33,8 @@ def test_what_is_there_is_not_cast_again_and_all_is_asked_for(report):
 
 
 def test_nor_is_what_the_file_has_in_another_dtype(report):
-    assert report["formats"]["bf16"]["all there"]["cast"] == 0
+    # But for conv_in, by which a file is known, in each of two steps; a real one is large enough for pages.
+    assert report["formats"]["bf16"]["all there"]["cast"] == 2
     assert 0 < report["formats"]["bf16"]["all there"]["plain"] < 0.05
 
 
@@ -43,8 +44,8 @@ def test_layers_that_multiply_in_fewer_bits_do_it_themselves(report):
 
 def test_what_was_asked_for_is_given_back_when_memory_runs_out(report):
     for facts in (facts for each in report["formats"].values() for facts in each.values()):
-        assert facts["stopped"].startswith("Out of memory for one clip of 2 frames")
-        assert facts["in use"] == 0
+        assert all(said.startswith("Out of memory for one clip of 2 frames") for said in facts["stopped"])
+        assert facts["in use"] == 0 and facts["after that"] == 0
 
 
 def test_a_weight_is_as_its_input_needs_it(report):

@@ -136,3 +136,23 @@ def test_a_doubled_map_is_convolved_without_being_written(monkeypatch):
         monkeypatch.setattr(device_choices, "MANY_PIXELS", 49)
         torch.testing.assert_close(layer.doubled(x), expected)
     assert len(taken) == 1
+
+
+@pytest.mark.parametrize("how", ["forward", "hook"])
+@torch.no_grad()
+def test_what_stands_in_for_it_is_asked_also_where_a_sum_follows(monkeypatch, how):
+    """As a host's LoRA that is computed beside the layer; as if kernels were ready, of which none is to be used."""
+    monkeypatch.setattr(module.fused, "are_ready", lambda x: True)
+    monkeypatch.setattr(module.fused, "add_up_", None)
+    layer, x, residual = convolution(nn)(3, 5, 3, padding=1), torch.randn(2, 3, 6, 6), torch.randn(2, 5, 6, 6)
+    inner = layer.forward
+    expected = 2 * nn.functional.conv2d(x, layer.weight, layer.bias, padding=1)
+    if how == "forward":
+        layer.forward = lambda x: 2 * inner(x)
+    else:
+        layer.register_forward_hook(lambda layer, given, out: 2 * out)
+    monkeypatch.setattr(module.fused, "channels_last", lambda weight: weight)
+    torch.testing.assert_close(layer.onto(x, residual), expected + residual)
+    out, added = layer.to_be_added(x, torch.ones(2, 5))
+    torch.testing.assert_close(out, expected)
+    assert added.eq(1).all()
