@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from comfy_aimdo import model_vbar
 from comfyui_seine.comfy_adapter import unet
+from comfyui_seine.comfy_adapter.weights import SMALLEST_PAGED
 from comfyui_seine.seine_model import convolution, device_choices, fused, products
 from comfyui_seine.seine_model.config import SeineConfig
 from comfyui_seine.seine_model.unet import SeineUNet3D
@@ -29,8 +30,6 @@ NETWORK, HOST, PAGES, CAST = (
     "in ComfyUI, weights in pages that are all on the card",
     "the same, each layer cast by ComfyUI",
 )
-SMALLEST_PAGED = 16 * 1024
-"""Bytes of a layer's weights, above which the host has them in pages."""
 IN_HALVES = 2
 """Bytes of a value on a card. Here it is float32, which takes the processor as long."""
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from . import fused
 from .device_choices import convolves_as_product, convolves_in_plain_order, doubles_within
 from .fused import PLAIN
-from .lending import lender
-from .products import is_plain, is_replaced
+from .lending import is_replaced, lender
+from .products import is_plain
 
 
 @lru_cache(maxsize=8)

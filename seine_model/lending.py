@@ -49,3 +49,8 @@ def _own(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, None]:
 
 def _kept(layer: nn.Module, weight: Tensor, bias: Tensor, lent: None) -> None:
     """They were the layer's own."""
+
+
+def is_replaced(layer: nn.Module) -> bool:
+    """Whether something else stands in for a layer, or is called with it: it has to be asked itself."""
+    return bool("forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks)

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from . import fused
 from .device_choices import normalises_as_it_lies, puts_in_order
-from .lending import lender
-from .products import is_replaced
+from .lending import is_replaced, lender
 
 
 @lru_cache(maxsize=8)

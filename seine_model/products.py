@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from . import device_choices, fused
 from .fused import PLAIN
-from .lending import Lender
+from .lending import Lender, is_replaced
 
 
 def together(layers: Sequence[nn.Module], x: Tensor, lender: Lender) -> tuple[Tensor, ...]:
@@ -47,8 +47,3 @@ def is_plain(layer: nn.Module, x: Tensor) -> bool:
     weight = layer.weight
     same = weight.dtype == x.dtype or getattr(layer, "only_casts", False)
     return same and type(weight) in PLAIN and not is_replaced(layer)
-
-
-def is_replaced(layer: nn.Module) -> bool:
-    """Whether something else stands in for a layer, or is called with it: it has to be asked itself."""
-    return bool("forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks)

@@ -65,6 +65,7 @@ def test_kernels_get_weights_from_pages_and_from_streams_that_share_a_place(repo
     for name, (plain, with_lora) in LIMITS.items():
         facts = found[name]["all there"]
         assert 0 < facts["plain"] < plain and 0 < facts["LoRA"] < with_lora, name
+        assert 0 < facts["bypass"] < with_lora, name
         assert facts["in use"] == 0, name
 
 

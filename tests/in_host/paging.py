@@ -12,6 +12,7 @@ from unittest import mock
 
 import comfy.model_management
 import comfy.ops
+import comfy.sd
 import torch
 import torch.nn.functional as functional
 from comfyui_seine.comfy_adapter import files, loading, operations, unet
@@ -30,7 +31,7 @@ WAYS: dict[str, dict[str, int]] = {
 }
 """Room for pages, which some layers alone exceed; when they are taken away. Copies: the host gives other tensors."""
 STOPS = ((functional, "linear"), (comfy.ops, "resolve_cast_module_with_vbar"))
-"""Where memory runs out: product or weight. The host's layers for eight bits leave what they began of it."""
+"""Where memory runs out: at a product, or while its weight is brought."""
 KERNELS: dict[str, dict[str, int]] = {"all there": {}, "none": {"room": 0, "streams": 2}}
 """What comes on a stream and has no pages shares a place with the next one that does."""
 WIDE = replace(SMALL, block_out_channels=(64, 128, 128, 128))
@@ -98,10 +99,7 @@ def paged(way: str, name: str, example: Example) -> dict[str, Any]:
         report["in fp32"] = in_another_dtype(model)
         report["LoRA"] = example.off(run(with_lora(model, example.lora)), "LoRA")
         report["after the LoRA"] = float((run(model) - first).abs().max())
-        report["stopped"] = [
-            _stopped(model, functional, "linear"),
-            _stopped(model, comfy.ops, "resolve_cast_module_with_vbar"),
-        ]
+        report["stopped"] = [_stopped(model, *place) for place in STOPS]
         report["after that"] = float((run(model) - first).abs().max())
         report["in use"] = sum(each.pinned.total() for each in made)
         comfy.model_management.unload_all_models()
@@ -116,6 +114,9 @@ def with_kernels(way: str, name: str, example: Example) -> dict[str, Any]:
         launched.clear()  # that they were tried first is in it
         report["LoRA"] = example.off(run(with_lora(model, example.lora)), "LoRA")
         report["launched"] = {kernel: number / SETTINGS["steps"] for kernel, number in launched.items()}
+        # Which computes beside the layers instead of changing their weights.
+        bypass, _ = comfy.sd.load_bypass_lora_for_models(model, None, example.lora, 1.0, 0.0)
+        report["bypass"] = example.off(run(bypass), "LoRA")
         report["in use"] = sum(each.pinned.total() for each in made)
         comfy.model_management.unload_all_models()
     return report
