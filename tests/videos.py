@@ -31,19 +31,23 @@ def made(
     codec: str = "libx264",
     pixels: str = "yuv420p",
     space: int | None = None,
+    matrix_alone: bool = False,
     full: bool = False,
     sound: bool = False,
     times: Callable[[int], int] | None = None,
     options: dict[str, str] | None = None,
     container: str | None = None,
 ) -> str:
-    """A video file; `times`: milliseconds at which frames are shown, where these vary."""
+    """A video file; `times`: milliseconds at which frames are shown, where these vary.
+
+    matrix_alone: of `space` the file names the matrix, and neither primaries nor transfer.
+    """
     with av.open(str(path), "w", container) as output:
         video = output.add_stream(codec, rate=RATE)
         video.width, video.height, video.pix_fmt, video.options = width, height, pixels, options or {"g": "10"}
         if space:
-            video.codec_context.colorspace = video.codec_context.color_primaries = space
-            video.codec_context.color_trc = space
+            video.codec_context.colorspace = space
+            video.codec_context.color_primaries = video.codec_context.color_trc = 2 if matrix_alone else space
         if full:
             video.codec_context.color_range = 2
         if times:
@@ -74,10 +78,60 @@ def turned(path: str) -> str:
     return path
 
 
+def shortened(path: str, share: float) -> str:
+    """The MP4, of which its edit list shows this share, as a phone's editor cuts it: the rest is still in the file."""
+    content = bytearray(Path(path).read_bytes())
+    duration = content.index(b"elst") + 4 + 4 + 4
+    struct.pack_into(">I", content, duration, round(struct.unpack_from(">I", content, duration)[0] * share))
+    Path(path).write_bytes(content)
+    return path
+
+
+def begun_late(source: str, path: Path) -> str:
+    """The file from its second keyframe on, with the pictures that are shown before that one and lean on the first."""
+    with av.open(source) as given, av.open(str(path), "w") as output:
+        video = given.streams.video[0]
+        copy, keyframes = output.add_stream_from_template(video), 0
+        for packet in given.demux(video):
+            keyframes += packet.is_keyframe
+            if keyframes > 1 and packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    return str(path)
+
+
+def with_sound_and_words(path: Path) -> str:
+    """A video of 40 frames in Matroska with PCM, which says no layout of its two channels there, and subtitles."""
+    words = path.with_suffix(".srt")
+    words.write_text("1\n00:00:00,200 --> 00:00:00,800\nhello\n\n", encoding="utf-8")
+    silent = made(path.with_suffix(".silent.mkv"))
+    with av.open(silent) as picture, av.open(str(words)) as text, av.open(str(path), "w") as output:
+        copies = {each: output.add_stream_from_template(each) for each in (*picture.streams, *text.streams)}
+        sound = output.add_stream("pcm_s16le", rate=8000, layout="stereo")
+        copies[text.streams[0]].metadata["language"] = sound.metadata["language"] = "fra"
+        for packet in (*picture.demux(), *text.demux()):
+            if packet.size:
+                packet.stream = copies[packet.stream]
+                output.mux(packet)
+        heard = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 8000), np.int16), format="s16", layout="stereo")
+        heard.sample_rate, heard.pts = 8000, 0
+        output.mux([*sound.encode(heard), *sound.encode()])
+    return str(path)
+
+
 def packets(source: str, kind: str) -> list[str]:
+    return [hashlib.md5(each).hexdigest() for each in _packets(source, kind)]
+
+
+def held(source: str, kind: str) -> bytes:
+    """What the packets hold, however it is divided among them."""
+    return b"".join(_packets(source, kind))
+
+
+def _packets(source: str, kind: str) -> list[bytes]:
     with av.open(source) as container:
         streams = [stream for stream in container.streams if stream.type == kind]
-        return [hashlib.md5(bytes(each)).hexdigest() for each in container.demux(*streams) if each.size]
+        return [bytes(each) for each in container.demux(*streams) if each.size] if streams else []
 
 
 def frames(source: str) -> list[Any]:
@@ -96,9 +150,8 @@ def compared(source: str, result: str, before: bool) -> dict[str, Any]:
     """The result beside the file it was made from; `difference`: in levels of 255, across the seam."""
     kept = {}
     for kind in ("video", "audio"):
-        ours, theirs = packets(result, kind), packets(source, kind)
-        part = ours[len(ours) - len(theirs) :] if before else ours[: len(theirs)]
-        kept[kind] = part == theirs
+        ours, theirs = held(result, kind), held(source, kind)
+        kept[kind] = ours.endswith(theirs) if before else ours.startswith(theirs)
     shown, known = frames(result), frames(source)
     added = len(shown) - len(known)
     old, new = (shown[added:], shown[:added]) if before else (shown[: len(known)], shown[len(known) :])
@@ -114,6 +167,7 @@ def compared(source: str, result: str, before: bool) -> dict[str, Any]:
             "sound": [float((each.duration or 0) * each.time_base) for each in container.streams.audio],
             "metadata": dict(container.metadata),
         }
+    first = [each[0].to_ndarray(format="rgb24").astype(float).mean((0, 1)) for each in (old, known)]
     times = [float(each.pts * each.time_base) for each in (shown[: added + 1] if before else shown[len(known) - 1 :])]
     return facts | {
         "kept": kept,
@@ -121,6 +175,7 @@ def compared(source: str, result: str, before: bool) -> dict[str, Any]:
         "old equal": same(old, known),
         "steps": [two - one for one, two in zip(times, times[1:], strict=False)],
         "difference": float(np.abs(levels[0] - levels[1]).mean()),
+        "old difference": float(np.abs(first[0] - first[1]).max()),
         "turned": sorted({each.rotation for each in shown}),
         "size": [shown[0].width, shown[0].height],
     }

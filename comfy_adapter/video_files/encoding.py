@@ -75,6 +75,7 @@ class Encoder:
             context.sample_aspect_ratio = source.sample_aspect_ratio
         for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
             setattr(context, name, getattr(source, name))
+        context.colorspace = self.look.colour_space
         options = {"crf": f"{QUALITY[self.codec] if crf is None else crf:g}"}
         if self.codec == "h264":
             record = source.extradata

@@ -54,10 +54,11 @@ class ExtendedVideo(Input.Video):
         as_it_is = all(value is None for value in wanted.values()) and _value(codec) in (_AUTO, self.file.codec())
         with _target(path) as target, _beside(target) as copy:
             source = self.file.source
+            _, look = first_frames(source, 1)
             if not as_it_is or not can_join(source, file_format):
                 _reencoded(source, copy, file_format, _value(codec), wanted)
-                source = str(copy)
-            _, look = first_frames(source, 1)
+                source, original = str(copy), look
+                look = first_frames(source, 1)[1].in_colours_of(original)
             join(source, self.frames, self.before, look, target, file_format, metadata, crf)
 
     def get_components(self) -> Any:

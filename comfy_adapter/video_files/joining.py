@@ -18,8 +18,11 @@ import comfy.model_management
 from torch import Tensor
 
 from .encoding import Encoder, can_continue
-from .reading import Look, Source, frame_rate, opened
+from .reading import UNKNOWN_MATRIX, Look, Source, frame_rate, opened
 from .silence import silent_packets
+
+_LAYOUTS = dict(enumerate(("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1"), 1))
+"""FFmpeg's own, by the number of channels."""
 
 
 class Frames(Sized, Iterable[Tensor], Protocol):
@@ -29,15 +32,9 @@ class Frames(Sized, Iterable[Tensor], Protocol):
 def can_join(source: Source, file_format: str) -> bool:
     """Whether the file's packets can stand, as they are, in one file of this format with new frames beside them."""
     with opened(source) as (container, stream):
-        if not can_continue(stream):
-            return False
-        with av.open(io.BytesIO(), "w", file_format) as output:
-            known = output.supported_codecs
-        if not all(_names(each) & known for each in (stream, *_sounds(container))):
-            return False
-        # What an edit list hides would be seen in the middle of a film; and no film goes on with half a picture.
-        first = next(container.demux(stream))
-        return first.is_keyframe and not first.is_discard and first.pts is not None
+        known = _codecs(file_format)
+        taken = all(_names(each) & known for each in (stream, *_sounds(container)))
+        return taken and can_continue(stream) and _shows_all(container, stream)
 
 
 def join(
@@ -53,16 +50,34 @@ def join(
     """Write `source` with the frames before or behind its own; see `can_join`. They are encoded one by one."""
     with ExitStack() as stack:
         container, stream = stack.enter_context(opened(source))
-        output = stack.enter_context(_created(target, file_format, container, metadata))
+        output = stack.enter_context(_created(target, file_format, container, metadata, look))
         rate = frame_rate(stream)
         encoder = Encoder(stream, look, rate, crf)
-        streams = {each: _added(output, each) for each in (stream, *_sounds(container))}
+        streams = {each: _added(output, each) for each in _copied(container, stream, file_format)}
         streams[stream].codec_context.extradata = encoder.record
+        streams[stream].codec_context.colorspace = look.colour_space
         packets = _timed(container.demux(*streams), encoder)
         if before:
             _lead(encoder, frames, packets, streams, output)
         else:
             _follow(encoder, frames, packets, streams, output)
+
+
+def _shows_all(container: Any, stream: Any) -> bool:
+    """Whether a player shows every picture of the stream, from its first on.
+
+    What an edit list hides would be seen in the middle of a film; so would what comes before a first picture that is
+    not read from its beginning, and no film goes on with half a picture.
+    """
+    first = None
+    for packet in container.demux(stream):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        if not packet.size:  # the empty one at the end
+            continue
+        first = first or packet
+        if packet.is_discard or packet.pts is None or packet.pts < first.pts:
+            return False
+    return first is not None and first.is_keyframe
 
 
 def _follow(encoder: Encoder, frames: Frames, packets: Iterator[Any], streams: dict, output: Any) -> None:
@@ -133,9 +148,21 @@ def _mux_new(packets: Iterable[Any], stream: Any, output: Any) -> None:
         _mux(packet, stream, output)
 
 
+def _copied(container: Any, stream: Any, file_format: str) -> list[Any]:
+    """The picture, all sounds, and the subtitles that a file of this format can hold."""
+    known = _codecs(file_format)
+    subtitles = [each for each in container.streams.subtitles if each.codec_context and _names(each) & known]
+    return [stream, *_sounds(container), *subtitles]
+
+
 def _sounds(container: Any) -> list[Any]:
     """Those that FFmpeg knows; of others nothing can be said."""
     return [each for each in container.streams.audio if each.codec_context is not None]
+
+
+def _codecs(file_format: str) -> set[str]:
+    with av.open(io.BytesIO(), "w", file_format) as output:
+        return output.supported_codecs
 
 
 def _names(stream: Any) -> set[str]:
@@ -144,16 +171,28 @@ def _names(stream: Any) -> set[str]:
 
 
 def _added(output: Any, stream: Any) -> Any:
-    return output.add_stream_from_template(template=stream, opaque=True)
+    added = output.add_stream_from_template(template=stream, opaque=True)
+    if "language" in stream.metadata:
+        added.metadata["language"] = stream.metadata["language"]
+    if stream.type == "audio" and stream.codec_context.layout.name.endswith(" channels"):
+        # Some files say how many there are and not which; MP4 wants to know.
+        channels = stream.codec_context.layout.nb_channels
+        added.codec_context.layout = _LAYOUTS.get(channels, stream.codec_context.layout.name)
+    return added
 
 
-def _created(target: Path | io.BytesIO, file_format: str, container: Any, metadata: dict[str, Any] | None) -> Any:
+def _created(
+    target: Path | io.BytesIO, file_format: str, container: Any, metadata: dict[str, Any] | None, look: Look
+) -> Any:
     """The file to write, with what is said of the video in `container` and in `metadata`, as the host does."""
+    in_memory = isinstance(target, io.BytesIO)
     options = {}
     if file_format == "mp4":
-        in_memory = isinstance(target, io.BytesIO)
-        options["movflags"] = "use_metadata_tags" if in_memory else "use_metadata_tags+faststart"
-    output = av.open(target if isinstance(target, io.BytesIO) else str(target), "w", file_format, options=options)
+        flags = ["use_metadata_tags"] + ["faststart"] * (not in_memory)
+        # By itself the format leaves out a matrix that stands alone, without primaries and transfer.
+        flags += ["write_colr"] * (look.colour_space != UNKNOWN_MATRIX)
+        options["movflags"] = "+".join(flags)
+    output = av.open(target if in_memory else str(target), "w", file_format, options=options)
     output.metadata.update(container.metadata)
     for key, value in (metadata or {}).items():
         output.metadata[key] = value if isinstance(value, str) else json.dumps(value)

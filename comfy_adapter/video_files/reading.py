@@ -8,7 +8,7 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from typing import Any
@@ -25,6 +25,8 @@ WHOLE = 32
 """Pixels that FFmpeg converts at a time."""
 _FLOAT_RGB = "gbrpf32le"
 """Of the conversions to RGB the one that keeps a frame's brightness to a tenth of a level there and back."""
+NO_MATRIX, UNKNOWN_MATRIX = 0, 2
+"""Of colours stored as red, green and blue, and where a file does not say (ITU-T H.273, MatrixCoefficients)."""
 HOW_TO = "load another one, or convert it to MP4 (H.264) first"
 
 
@@ -43,6 +45,11 @@ class Look:
     def upright_size(self) -> tuple[int, int]:
         """Width and height as the file is shown."""
         return (self.height, self.width) if self.turns % 2 else (self.width, self.height)
+
+    def in_colours_of(self, original: Look) -> Look:
+        """With the matrix of a video that this one was copied from, where the copy has its values and lost its name."""
+        lost = self.colour_space == UNKNOWN_MATRIX and original.colour_space != NO_MATRIX
+        return replace(self, colour_space=original.colour_space) if lost else self
 
 
 @contextmanager

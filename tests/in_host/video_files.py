@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,20 @@ from comfyui_seine.nodes.film_file import SEINEExtendVideoFile
 from nodes import CLIPTextEncode
 
 SAMPLING = {"seed": 3, "steps": 2, "cfg": 2.0, "sampler_name": "ddim", "scheduler": "seine", "window": 8, "overlap": 3}
+
+
+class Repeated:
+    """A file's own first, or last, frame in the place of new ones: what is beside it should look the same."""
+
+    def __init__(self, source: str, before: bool, count: int) -> None:
+        read = reading.first_frames if before else reading.last_frames
+        self.frames = [read(source, 1)[0][0]] * count
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return iter(self.frames)
 
 
 def joined(source: str, target: str, before: bool, file_format: str, new: int) -> dict[str, Any]:
@@ -45,7 +59,7 @@ def main(
     joins: list[list[Any]],
     plain: str,
     phone: str,
-    other: str,
+    others: dict[str, str],
     wrong: dict[str, str],
     lengths: list[str],
     folder: str,
@@ -96,7 +110,11 @@ def main(
     saved(video, "phone.mp4")
     report["phone"] = list(video.get_components().images.shape)
 
-    saved(extended(other), "re-encoded.mp4")
+    for name, other in others.items():
+        for before in (False, True):
+            made = extended(other, direction="before" if before else "after")
+            made.frames = Repeated(other, before, new)
+            saved(made, f"re-encoded {name} {before}.mp4")
     saved(extended(InputImpl.VideoFromFile(plain, start_time=0.4, duration=0.8)), "cut.mp4")
     images = torch.linspace(0, 1, 6).view(6, 1, 1, 1).expand(6, 48, 64, 3)
     drawn = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, frame_rate=parts.frame_rate))
