@@ -80,6 +80,7 @@ class FilmMaker:
         self.key = self.fingerprints.of(inside, patches_of(model), asdict(settings))
         self.model, self.gray, self.settings, self.windows = model, gray, settings, windows
         self.done = 0
+        self._stored: set[str] = set()
         self._progress: Callable | None = None
 
     def fill(self, gap: Gap) -> Tensor:
@@ -108,6 +109,7 @@ class FilmMaker:
         if found is not None:
             total = self.settings.steps * self.windows
             comfy.utils.ProgressBar(total).update_absolute(self.settings.steps * (self.done + 1), total)
+            self._stored.add(key)
             return found
         result = sample(
             self.model,
@@ -129,7 +131,8 @@ class FilmMaker:
             )
         result = meet_kept_frames(result, mask, masked)
         if key:
-            window_store.save(key, result)
+            window_store.save(key, result, self._stored)
+            self._stored.add(key)
         return result
 
     def _callback(self) -> Callable:

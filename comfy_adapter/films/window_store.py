@@ -12,6 +12,7 @@ import logging
 import os
 import stat
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import folder_paths
@@ -24,7 +25,7 @@ from ...seine_model.writing import PART, whole_file
 
 FOLDER = "seine_windows"
 MOST_BYTES = 2 * 1024**3
-"""A window of 16 frames at 320x512 is 0.7 MB. The longest unused go first."""
+"""A window of 16 frames at 320x512 is 0.7 MB. The longest unused go first; a film that is being made keeps its own."""
 PART_SECONDS = 3600
 """A file that is still half written after so long was left by a run that ended."""
 CLOCK_SECONDS = 60
@@ -62,13 +63,17 @@ def find(key: str, like: Tensor) -> Tensor | None:
     return latents
 
 
-def save(key: str, latents: Tensor) -> None:
-    """Write so that nothing half written is ever seen, and remove what has not been used for longest."""
+def save(key: str, latents: Tensor, of_film: Collection[str] = ()) -> None:
+    """Write so that nothing half written is ever seen, and remove what has not been used for longest.
+
+    of_film: keys of the windows that the film has found or made so far, which stay however many they are. A film that
+    is larger than the store would else lose the first of them just before it is made again and needs them.
+    """
     latents = latents.contiguous().cpu()
     try:
         with whole_file(folder() / f"{key}.safetensors") as part:
             save_file({_LATENTS: latents}, part, {_CHECKSUM: _checksum(latents)})
-        _prune()
+        _prune({key, *of_film})
     except (OSError, SafetensorError) as problem:
         _warn("written", problem)
 
@@ -77,7 +82,7 @@ def _checksum(latents: Tensor) -> str:
     return hashlib.sha256(latents.contiguous().flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
-def _prune() -> None:
+def _prune(spared: set[str]) -> None:
     """Remove what is beyond MOST_BYTES, longest unused first, and what runs that ended have left half written."""
     now, found = time.time(), []
     for file in folder().iterdir():
@@ -93,7 +98,7 @@ def _prune() -> None:
     kept = 0
     for _, size, file in sorted(found, key=lambda entry: entry[0], reverse=True):
         kept += size
-        if kept > MOST_BYTES:
+        if kept > MOST_BYTES and file.stem not in spared:
             file.unlink(missing_ok=True)
 
 

@@ -72,6 +72,12 @@ def test_a_cancelled_film_goes_on_where_it_was(report):
     assert len(report["damaged store"]) == total
 
 
+def test_a_film_larger_than_the_store_goes_on_all_the_same(report):
+    assert report["larger than the store"] == []
+    made, left = report["left of it"]
+    assert made == left, "another film's windows take its place"
+
+
 def test_mistakes_say_what_to_do(report):
     expected = {
         "nothing": "latent, images: nothing is wired in",

@@ -163,6 +163,14 @@ def main() -> dict[str, Any]:
     told(seed=77)
     report["damaged store"] = taken()
 
+    window_store.MOST_BYTES = 1
+    told(seed=78)
+    taken()
+    told(seed=78)
+    report["larger than the store"] = taken()
+    extended("after", 10, latent=latent)
+    report["left of it"] = [len(taken()), len(list(window_store.folder().glob("*.safetensors")))]
+
     report["errors"] = {
         "nothing": message(lambda: extended("after", 4)),
         "both": message(lambda: extended("after", 4, latent=latent, images=frames)),
