@@ -21,6 +21,7 @@ from tools.authoring import (
     from_host,
     motion_workflows,
     pass_workflows,
+    video_workflows,
 )
 from tools.authoring.graph_formats import Step, Workflow, api_format, interface_format
 from tools.authoring.loading_steps import (
@@ -38,6 +39,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "workflows"
 BALL, RING, CROSS = (f"seine_{name}.png" for name in ("red_ball", "yellow_ring", "purple_cross"))
 MOVING_BALL = "seine_moving_ball.mp4"
 BALL_MOVES = "a red ball moves right over a green field"
+RING_MOVES = "a red ring moves right over a green field"
 RING_TO_CROSS = "a yellow ring over blue stripes changes into a purple cross over a pink field"
 TRAVEL = "0: a red ball moves right over a green field\n15: a blue ball moves right over a green field"
 BETWEEN = "more_keyframes.keyframe0"
@@ -127,7 +129,9 @@ def _clip(
     return Workflow(steps, groups, [(FILES_NOTE, 0, 330, 380, 300)])
 
 
-def _saved(workflow: Workflow, source: str, fps: float, prefix: str | tuple[str, int], x: int = 1690) -> Workflow:
+def _saved(
+    workflow: Workflow, source: str, fps: float | tuple[str, int], prefix: str | tuple[str, int], x: int = 1690
+) -> Workflow:
     """`workflow` with the IMAGE of step `source` made into a video."""
     workflow.steps["video"] = Step(
         "CreateVideo", (x, 60), (340, 110), {"images": (source, 0), "fps": fps, "bit_depth": 8}
@@ -176,24 +180,24 @@ def _chained(workflow: Workflow) -> Workflow:
     return _saved(workflow, "interpolated", 32.0, "video/SEINE_transition", x=2100)
 
 
-def _small_clip(images: list[str]) -> Workflow:
+def _small_clip(images: list[str], prompt: str = BALL_MOVES) -> Workflow:
     """A clip by the model that the pack brings."""
-    workflow = _clip(BALL_MOVES, SMALL_SIZE, SMALL_SIZE, images, SMALL_CFG)
+    workflow = _clip(prompt, SMALL_SIZE, SMALL_SIZE, images, SMALL_CFG)
     workflow.steps["checkpoint"] = small_checkpoint_step()
     workflow.notes = [(SMALL_NOTE, 0, 330, 380, 330)]
     return workflow
 
 
-def _saved_enlarged(workflow: Workflow, prefix: str) -> Workflow:
+def _saved_enlarged(workflow: Workflow, prefix: str, fps: float | tuple[str, int] = 8.0, x: int = 1690) -> Workflow:
     """`workflow` with its frames enlarged to be seen, and made into a video."""
     workflow.steps["enlarged"] = Step(
         "ImageScaleBy",
-        (1690, 60),
+        (x, 60),
         (340, 130),
         {"image": ("decode", 0), "upscale_method": "lanczos", "scale_by": float(SMALL_ENLARGED)},
     )
-    workflow.groups.append(("Enlarge", 1670, 0, 380, 210, "#a1309b"))
-    return _saved(workflow, "enlarged", 8.0, prefix, x=2100)
+    workflow.groups.append(("Enlarge", x - 20, 0, 380, 210, "#a1309b"))
+    return _saved(workflow, "enlarged", fps, prefix, x=x + 410)
 
 
 def _of_small_model() -> Workflow:
@@ -259,6 +263,12 @@ def workflows() -> dict[str, Workflow]:
         "interactive": few_step_workflows.interactive(_small_clip([BALL]), "video/SEINE_interactive"),
         "motion_and_camera": _saved_enlarged(
             motion_workflows.motion_and_camera(_small_clip([BALL])), "video/SEINE_motion"
+        ),
+        "video_to_video": _saved_enlarged(
+            video_workflows.sampled_anew(_small_clip([], RING_MOVES), MOVING_BALL, SMALL_SIZE, 0.65),
+            "video/SEINE_video",
+            ("parts", 2),
+            x=1690 + video_workflows.FURTHER,
         ),
     }
 

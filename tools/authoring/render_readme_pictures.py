@@ -82,6 +82,7 @@ EXAMPLES: dict[str, tuple[list[str], dict[str, str]]] = {
     "second_pass": ([BALL], {"prompt": MOVES}),
     "four_steps": ([BALL], {"prompt": MOVES}),
     "motion_and_camera": ([BALL], {"prompt": MOVES}),
+    "video_to_video": ([], {}),
     "try_the_small_model": ([], {"prompt": "a purple ring moves up over grey tiles"}),
 }
 """Pictures and words each workflow is shown with.

@@ -234,6 +234,19 @@ def changed_clip() -> Image.Image:
     return canvas
 
 
+def redrawn_clip() -> Image.Image:
+    """Frames of a video, and below each, at the same time, the one that another prompt makes of it."""
+    canvas = _canvas()
+    draw = ImageDraw.Draw(canvas)
+    for column in range(4):
+        left, time = 24 + column * 92, column / 3
+        _place(canvas, (left, TOP + 6, 76, 124), time, 0.0, True)
+        arrow = (left + 22, TOP + 144, left + 54, TOP + 144, left + 38, TOP + 162)
+        draw.polygon([SCALE * v for v in arrow], fill=GENERATED)
+        _place(canvas, (left, TOP + 178, 76, 124), time, 1.0, False)
+    return canvas
+
+
 def zoomed_clip(zoom: float = 1.9) -> Image.Image:
     """A clip whose camera moves in; in the first frame, around what it will see in the end."""
     canvas = _canvas()
@@ -267,6 +280,7 @@ def thumbnails() -> dict[str, Image.Image]:
         "four_steps": few_steps_clip(),
         "interactive": changed_clip(),
         "motion_and_camera": zoomed_clip(),
+        "video_to_video": redrawn_clip(),
         "second_pass": twofold_clip(),
         "extend_video": clip({0}, gap=10, columns=6, frames=48),
         "loop": looped_clip(),

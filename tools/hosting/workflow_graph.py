@@ -30,6 +30,7 @@ TITLES = {
     "four_steps": "SEINE 15 Four steps",
     "interactive": "SEINE 16 Interactive",
     "motion_and_camera": "SEINE 17 Motion and camera",
+    "video_to_video": "SEINE 18 Video to video",
 }
 """What the interface's list of templates shows and searches: it has nothing but the names of the files.
 
@@ -71,7 +72,7 @@ def with_inputs(graph: Graph, **changes: Any) -> Graph:
 def with_size(graph: Graph, width: int, height: int) -> Graph:
     """A copy whose clips have this size in pixels; those of a second pass are as much larger as they were."""
     graph = copy.deepcopy(graph)
-    sized = [node["inputs"] for node in graph.values() if {"width", "height"} <= {*node["inputs"]}]
+    sized = [node["inputs"] for node in graph.values() if isinstance(node["inputs"].get("width"), int)]
     first = dict(sized[0])
     for inputs in sized:
         for side, pixels in (("width", width), ("height", height)):

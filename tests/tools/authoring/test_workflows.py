@@ -28,6 +28,7 @@ EXAMPLES = Path(__file__).parents[3] / "example_inputs"
 PROMPT = "a red ball moves right over a green field"
 STORY = f"shot 12: {PROMPT}\ntransition 8: {PROMPT}\nshot 8: {PROMPT}\ncut\nshot 9 seed 7: {PROMPT}"
 LENGTHS = {"extend_video": 2 * FRAMES, "loop": 2 * FRAMES, "story": 37, "extend_file": VIDEO_FRAMES + FRAMES}
+LENGTHS["video_to_video"] = VIDEO_FRAMES
 BALL, RING, CROSS = build_workflows.BALL, build_workflows.RING, build_workflows.CROSS
 KEPT = {
     **dict.fromkeys(("image_to_video", "extend_video", "loop", "stop_and_go_on", "second_pass"), {0: BALL}),
@@ -38,7 +39,7 @@ KEPT = {
 }
 """Frames that show an example image."""
 ENLARGED = {"transition_upscale_interpolate": 2, "try_the_small_model": 4, "prompt_travel": 4, "second_pass": 3.75}
-ENLARGED |= {"four_steps": 4, "motion_and_camera": 4}
+ENLARGED |= {"four_steps": 4, "motion_and_camera": 4, "video_to_video": 4}
 """How many times the size that the first sampler is given a video has."""
 PAIRS = {"a ball becomes a ring": (BALL, RING), build_workflows.RING_TO_CROSS: (RING, CROSS)}
 PAIRS_FOLDER = "pairs_of_the_template"
@@ -52,7 +53,7 @@ def test_every_workflow_has_both_formats_and_a_thumbnail():
     expected = {"image_to_video", "transition", "text_to_video", "transition_upscale_interpolate"}
     expected |= {"try_the_small_model", "prompt_travel", "extend_video", "extend_file", "loop", "story"}
     expected |= {"keyframes", "stop_and_go_on", "second_pass", "batch_transitions", "four_steps", "interactive"}
-    expected |= {"motion_and_camera"}
+    expected |= {"motion_and_camera", "video_to_video"}
     assert set(NAMES) == expected
     shown = {TITLES[name] for name in expected} | {apps.title(name) for name in apps.APPS}
     assert {path.stem for path in FOLDER.glob("*.json")} == shown
@@ -160,11 +161,34 @@ def test_workflow_runs(client, ready, name):
     if not chained:  # there, made-up weights enlarge the clip
         assert all(likeness(frames[index], picture) > 20 for index, picture in KEPT.get(name, {}).items())
         other = -1 if name == "extend_file" else FRAMES // 2
-        assert name in ("transition", "keyframes", "story") or likeness(frames[other]) < 20
+        changes = name not in ("transition", "keyframes", "story", "video_to_video")
+        assert not changes or likeness(frames[other]) < 20
     assert file.filename.endswith(".webp" if name == "interactive" else ".mp4")
     if name == "batch_transitions":
         named = build_workflows.RING_TO_CROSS.replace(" ", "_")
         assert (file.subfolder, file.filename.rpartition("_0")[0]) == (batch_workflows.SAVED, named)
+
+
+@pytest.mark.one_host
+def test_a_video_sampled_anew_is_what_the_prompt_says_where_the_video_has_it(client, ready):
+    frames = decoded(client.fetch(client.files(client.run(adapted("video_to_video")))[-1]))
+    video = decoded((EXAMPLES / build_workflows.MOVING_BALL).read_bytes())
+    for frame, original in zip(frames, video, strict=True):
+        ring, ball = (is_red(picture.resize((WIDTH, HEIGHT))) for picture in (frame, original))
+        places = [mask.nonzero().float().mean(0) for mask in (ring, ball)]
+        assert (places[0] - places[1]).norm() < 6, "pixels of 64"
+        row, column = places[1].round().int().tolist()
+        assert ball[row, column]
+    middle = [is_red(frame.resize((WIDTH, HEIGHT))) for frame in frames[FRAMES // 4 :]]
+    assert all(not mask[tuple(mask.nonzero().float().mean(0).round().int().tolist())] for mask in middle), "a ring"
+
+
+def is_red(picture) -> torch.Tensor:
+    """Which pixels are, bool ``[height, width]``."""
+    import numpy
+
+    red, green, blue = torch.from_numpy(numpy.array(picture)).int().unbind(-1)
+    return (red > 140) & (red > green + 60) & (red > blue + 60)
 
 
 def test_committed_files_are_what_the_description_gives(client, host):

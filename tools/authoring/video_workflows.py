@@ -1,0 +1,48 @@
+"""The workflow that samples a video anew by another prompt."""
+
+from __future__ import annotations
+
+from tools.authoring.graph_formats import Step, Workflow
+
+FRAMES = 16
+FURTHER = 410
+"""How far to the right of a clip's graph what comes behind the video's frames stands."""
+
+ANEW_NOTE = """### A video by another prompt
+Its first 16 frames are encoded, get as much noise as **denoise** says, and are sampled on from there. At 0.5 little \
+changes, at 0.8 little but the motion stays, at 1 nothing. Here 0.65 makes a ring of the ball, where the ball was.
+
+The clip has as many frames, and is as large, as what leaves *Upscale Image*. Of a video with 24 frames a second, 16 \
+last less than one.
+
+Another video: **choose file to upload** in *Load Video*. For what the small model does not know take the full SEINE, \
+512x320 in *Upscale Image* and cfg 8."""
+
+
+def sampled_anew(clip: Workflow, file: str, side: int, denoise: float) -> Workflow:
+    """`clip` (load, describe, sample, decode) from the frames of a video, cut to `side` pixels."""
+    for name in ("clip", "sample", "decode"):
+        left, top = clip.steps[name].at
+        clip.steps[name].at = (left + FURTHER, top)
+    scaled = {"image": ("cut", 0), "upscale_method": "area", "width": side, "height": side, "crop": "center"}
+    clip.steps |= {
+        "file": Step("LoadVideo", (440, 480), (380, 440), {"file": file}),
+        "parts": Step("GetVideoComponents", (880, 60), (340, 90), {"video": ("file", 0)}),
+        "cut": Step(
+            "ImageFromBatch", (880, 210), (340, 90), {"image": ("parts", 0), "batch_index": 0, "length": FRAMES}
+        ),
+        "scaled": Step("ImageScale", (880, 360), (340, 170), scaled),
+        "size": Step("GetImageSize", (880, 590), (340, 110), {"image": ("scaled", 0)}),
+        "encoded": Step("VAEEncode", (880, 760), (340, 60), {"pixels": ("scaled", 0), "vae": ("checkpoint", 2)}),
+    }
+    size = {"width": ("size", 0), "height": ("size", 1), "frames": ("size", 2)}
+    clip.steps["clip"].inputs |= size
+    clip.steps["sample"].inputs |= {"latent_image": ("encoded", 0), "denoise": denoise}
+    clip.groups[2:] = [
+        ("Your video", 420, 420, 420, 520, "#8A8"),
+        ("Its frames", 860, 0, 380, 840, "#8A8"),
+        ("Clip", 860 + FURTHER, 0, 380, 600, "#8A8"),
+        ("Sampling", 1260 + FURTHER, 0, 380, 880, "#a1309b"),
+    ]
+    clip.notes = [(ANEW_NOTE, 0, 330, 380, 430)]
+    return clip
