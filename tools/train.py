@@ -97,6 +97,8 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
     for name in given.keys() & {"checkpoint", "base", "clips", "bundle"}:
         if not given[name].exists():
             parser.error(f"--{name}: there is no {given[name]}")
+    if "clips" in given and not given["clips"].is_dir():
+        parser.error(f"--clips: {given['clips']} is no folder: give the one that the videos are in")
     for name in given.keys() & {"width", "height"}:
         if given[name] < 8 or given[name] % 8:
             parser.error(f"--{name} is {given[name]}: it must be a multiple of 8")

@@ -109,6 +109,17 @@ def _end(container: Any, stream: Any) -> int | None:
     return None
 
 
+def quarter_turns(frame: Any) -> int:
+    """How many, counter-clockwise, bring a decoded frame upright."""
+    return round(frame.rotation / 90) % 4
+
+
+def upright(frame: Any, turns: int) -> Tensor:
+    """A decoded frame as it is shown, turned by so many quarters: ``[H, W, 3]``, values 0..1."""
+    pixels = _widened(frame).to_ndarray(format=_FLOAT_RGB)[: frame.height, : frame.width]
+    return torch.from_numpy(np.rot90(pixels, turns).clip(0, 1))
+
+
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     """Frames from where the container is; what is broken in between is left out."""
     for packet in container.demux(stream):
@@ -123,7 +134,7 @@ def _pictures(frames: list[Any]) -> tuple[Tensor, Look]:
     if not frames:
         raise ValueError(f"video: not one frame of the file can be read: {HOW_TO}")
     frame = frames[0]
-    turns = round(frame.rotation / 90) % 4
+    turns = quarter_turns(frame)
     look = Look(frame.width, frame.height, turns, frame.format.name, int(frame.colorspace), int(frame.color_range))
     return torch.stack([_picture(each, look) for each in frames]), look
 
@@ -133,8 +144,7 @@ def _picture(frame: Any, look: Look) -> Tensor:
         raise ValueError(
             f"video: its frames change size, from {look.width}x{look.height} to {frame.width}x{frame.height}: {HOW_TO}"
         )
-    pixels = _widened(frame).to_ndarray(format=_FLOAT_RGB)[: look.height, : look.width]
-    return torch.from_numpy(np.rot90(pixels, look.turns).clip(0, 1))
+    return upright(frame, look.turns)
 
 
 def _widened(frame: Any) -> Any:

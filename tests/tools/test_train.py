@@ -28,6 +28,8 @@ def refusal(monkeypatch, capsys, *arguments):
 def test_unusable_arguments_are_refused_before_any_set_up(monkeypatch, capsys, tmp_path):
     here = ["finetune", "--checkpoint", tmp_path, "--clips", tmp_path, "--output", tmp_path / "a.safetensors"]
     assert "no-such-file" in refusal(monkeypatch, capsys, *here[:2], "no-such-file", *here[3:])
+    (tmp_path / "wave.mp4").touch()
+    assert "wave.mp4 is no folder" in refusal(monkeypatch, capsys, *here, "--clips", tmp_path / "wave.mp4")
     assert "multiple of 8" in refusal(monkeypatch, capsys, *here, "--width", "100")
     assert "at least 1" in refusal(monkeypatch, capsys, *here, "--frames", "0")
     assert "--few-steps is 0" in refusal(monkeypatch, capsys, "distill", *here[1:], "--few-steps", "0")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from comfyui_seine.comfy_adapter import loading
 from comfyui_seine.comfy_adapter.keyframes import encode_gray
 from comfyui_seine.comfy_adapter.model import SeineModelConfig
+from comfyui_seine.comfy_adapter.video_files.reading import quarter_turns, upright
 from comfyui_seine.seine_model.checkpoint import CheckpointError
 from comfyui_seine.seine_model.preprocessing import resize
 from comfyui_seine.tools.training.latent_clips import LatentClips
@@ -37,13 +40,12 @@ def main(
 
         latents, contexts = [], []
         for file, caption in videos.items():
-            windows = read_windows(file, frames, every)
-            if not windows:
-                raise Refused(f"--clips: {file.name} is shorter than {frames * every} frames")
-            for window in windows:
-                pixels = resize(window, width, height, "crop")
-                latents.append(encode(pixels).half())
+            before = len(latents)
+            for window in read_windows(file, frames, every, width, height):
+                latents.append(encode(window).half())
                 contexts.append(context(caption).half())
+            if len(latents) == before:
+                raise Refused(f"--clips: {file.name} is shorter than {frames * every} frames")
         gray = scale(encode_gray(vae, width, height).cpu().float())
         data = LatentClips(torch.stack(latents), torch.stack(contexts), gray, context(""))
         data.save(Path(target))
@@ -63,16 +65,43 @@ def captioned_videos(folder: Path) -> dict[Path, str]:
             f"--clips: {', '.join(uncaptioned[:5])} without a caption: put what it shows into a text file of the same "
             f"name, such as {Path(uncaptioned[0]).stem}.txt"
         )
-    return {video: video.with_suffix(".txt").read_text(encoding="utf-8").strip() for video in videos}
+    return {video: _caption(video.with_suffix(".txt")) for video in videos}
 
 
-def read_windows(file: Path, frames: int, every: int) -> list[torch.Tensor]:
-    """All runs of `frames` frames, `every` frames apart, that follow each other in the video: [frames, h, w, 3]."""
-    with av.open(str(file)) as container:
-        pictures = [
-            torch.from_numpy(frame.to_ndarray(format="rgb24"))
-            for index, frame in enumerate(container.decode(video=0))
-            if index % every == 0
-        ]
-    starts = range(0, len(pictures) - frames + 1, frames)
-    return [torch.stack(pictures[start : start + frames]).float() / 255 for start in starts]
+def _caption(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise Refused(f"--clips: {file.name} cannot be read as text ({problem}): save it as UTF-8") from problem
+
+
+def read_windows(file: Path, frames: int, every: int, width: int, height: int) -> Iterator[torch.Tensor]:
+    """All runs of `frames` frames, `every` frames apart, that follow each other in the video: [frames, height, width,
+    3], upright and cropped to this size. No more is held than one of them. Raises Refused.
+    """
+    pictures = _pictures(file, every)
+    while True:
+        window = torch.empty(frames, height, width, 3)
+        for place in window:
+            picture = next(pictures, None)
+            if picture is None:
+                return
+            place.copy_(resize(picture[None], width, height, "crop")[0])
+        yield window
+
+
+def _pictures(file: Path, every: int) -> Iterator[torch.Tensor]:
+    """Every n-th frame as it is shown: [h, w, 3]."""
+    try:
+        with av.open(str(file)) as container:
+            if not container.streams.video or container.streams.video[0].codec_context is None:
+                raise Refused(f"--clips: {file.name} has no picture that can be read: take it out of the folder")
+            turns = None
+            for frame in islice(container.decode(video=0), 0, None, every):
+                turns = quarter_turns(frame) if turns is None else turns
+                yield upright(frame, turns)
+    except (av.error.FFmpegError, OSError) as problem:
+        # What can be decoded of it would be learned with its gaps.
+        raise Refused(
+            f"--clips: {file.name} cannot be read ({problem}): take it out of the folder, or convert it to MP4 (H.264)"
+        ) from problem
