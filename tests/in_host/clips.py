@@ -38,7 +38,7 @@ def main(checkpoint: str, long: str, turned: str, drawn: str, refused: list[str]
 
     def encoded(clips: str, name: str) -> dict[str, Any]:
         target = str(Path(folder) / name)
-        return encode_clips.main(checkpoint, None, clips, FRAMES, 1, WIDTH, HEIGHT, target)
+        return encode_clips.main(checkpoint, None, clips, FRAMES, 1, WIDTH, HEIGHT, target, {})
 
     report: dict[str, Any] = {"refused": [encoded(each, "none.safetensors").get("refused") for each in refused]}
     report["captions"] = list(encode_clips.captioned_videos(Path(long)).values())

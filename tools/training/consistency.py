@@ -9,7 +9,6 @@ a consistency model (Song et al., arXiv 2303.01469) on these timesteps, of which
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -32,10 +31,8 @@ from tools.training.distillation import (
     predicted,
     segments,
 )
+from tools.training.made_from import check, fingerprint
 from tools.training.trainer import Clips
-
-SAMPLED = 64
-"""Values of each tensor that tell one network from another."""
 
 
 @dataclass
@@ -55,25 +52,34 @@ def taught_ways(
 ) -> TaughtWays:
     """At least so many ways, from the files of `folder` as far as they are there; the rest is made and kept there.
 
-    Raises ValueError for files of another teacher, or of other options.
+    Raises ValueError for files of another teacher, of other clips or of other options.
     """
     folder.mkdir(parents=True, exist_ok=True)
     used = {name: getattr(options, name) for name in ("visited", "teacher_steps", "cfg", "videos", "frames", "seed")}
-    made_so = {"options": json.dumps(used), "teacher": _fingerprint(teacher)}
+    used |= {"visited": list(options.visited), "checkpoint": fingerprint(teacher.state_dict())}
+    made_from = {**clips.made_from, **used}
     files = [folder / f"ways-{index:05}.safetensors" for index in range(math.ceil(count / options.videos))]
+    records = {_record(file): file for file in reversed(files) if file.exists()}
+    for record, file in records.items():
+        check(file, "distillation", json.loads(record), made_from)
     with bars.bar("the teacher's ways", len(files)) as bar:
         for index, file in enumerate(files):
             if not file.exists():
                 with whole_file(file) as part:
-                    save_file(vars(_ways(teacher, clips, options, index)), part, made_so)
+                    made = _ways(teacher, clips, options, index)
+                    save_file(vars(made), part, {"made_from": json.dumps(made_from)})
             bar.update()
-    parts = []
-    for file in files:
-        with safe_open(file, "pt") as stored:
-            if stored.metadata() != made_so:
-                raise ValueError(f"{file} is of another model or other options: delete it, or choose another --folder")
-        parts.append(load_file(file))
+    parts = [load_file(file) for file in files]
     return TaughtWays(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+
+def _record(file: Path) -> str:
+    """JSON of what ways were made from."""
+    with safe_open(file, "pt") as stored:
+        said = stored.metadata()
+    if "made_from" in said:
+        return said["made_from"]
+    return json.dumps(json.loads(said["options"]) | {"checkpoint": said["teacher"]})  # of an earlier version
 
 
 def _ways(teacher: SeineUNet3D, clips: Clips, options: DistillationOptions, index: int) -> TaughtWays:
@@ -95,13 +101,6 @@ def _scale(sigma: float) -> float:
     return math.sqrt(1 + sigma**2)
 
 
-def _fingerprint(unet: SeineUNet3D) -> str:
-    digest = hashlib.sha256()
-    for value in unet.state_dict().values():
-        digest.update(value.flatten()[:SAMPLED].float().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
 class ConsistencyDistiller(Distiller):
     """Distils what `taught` shows into `unet`: a LoRA, or all its weights."""
 
@@ -114,7 +113,7 @@ class ConsistencyDistiller(Distiller):
 
     @property
     def task(self) -> dict[str, object]:
-        return super().task | {"to": "clip"}
+        return super().task | {"to_clip": True}
 
     def _batch(self) -> tuple[Tensor, ...]:
         options, taught = self.options, self.taught

@@ -26,6 +26,7 @@ from seine_model.temporal import RotaryEmbedding
 from seine_model.unet import SeineUNet3D
 from tools.training.batches import draw_masks, masked_latents
 from tools.training.low_rank import add_low_rank, switched_off
+from tools.training.made_from import check, fingerprint
 from tools.training.optimisation import MuonWithAdamW
 from tools.training.replayed import Replayed
 from tools.training.trainer import Clips, recompute_activations, save_state
@@ -117,6 +118,7 @@ class Distiller:
         self, unet: SeineUNet3D, clips: Clips, options: DistillationOptions, teacher: SeineUNet3D | None = None
     ) -> None:
         self.unet, self.clips, self.options = unet, clips, options
+        self._checkpoint = fingerprint(unet.state_dict(), torch.bfloat16)  # however it is computed with
         self.device = next(unet.parameters()).device
         self._ways = segments(options.visited, options.teacher_steps)
         if options.rank:
@@ -150,8 +152,9 @@ class Distiller:
     def task(self) -> dict[str, object]:
         """What a state must agree in to be gone on from."""
         options = self.options
-        named = {name: getattr(options, name) for name in ("rank", "cfg", "teacher_steps")}
-        return {"visited": list(options.visited), **named}
+        named = {name: getattr(options, name) for name in ("rank", "cfg", "teacher_steps", "frames", "seed")}
+        named |= {"visited": list(options.visited), "checkpoint": self._checkpoint, "to_clip": False}
+        return {**self.clips.made_from, **named}
 
     def errors(self) -> dict[str, list[float]]:
         """Of each way, by its ends, the mean squared error of the predicted noise at each step."""
@@ -244,11 +247,9 @@ class Distiller:
     def resume(self, file: Path) -> None:
         """Go on from a state that `save` wrote. Raises ValueError where it was to learn something else."""
         state = torch.load(file, map_location="cpu", weights_only=True)
-        if state["task"] != self.task:
-            raise ValueError(
-                f"{file} is of another distillation, {state['task']} and not {self.task}: delete it, choose "
-                "another --folder, or give the same options"
-            )
+        task = state["task"]
+        task.setdefault("to_clip", task.pop("to", None) == "clip")  # as earlier versions said it
+        check(file, "distillation", task, self.task)
         with torch.no_grad():
             for mine, theirs in ((self._trained, state["values"]), (self.ema, state["ema"])):
                 for name, value in mine.items():

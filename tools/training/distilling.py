@@ -16,7 +16,7 @@ from tools.training.consistency import ConsistencyDistiller, taught_ways
 from tools.training.distillation import DistillationOptions, Distiller, visited_timesteps
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import lora_file
-from tools.training.progress import draw_losses, progress
+from tools.training.progress import draw_losses, progress, where_it_is
 
 SAVE_EVERY = 50
 MOST_WARMUP = 50
@@ -55,7 +55,7 @@ def distil(arguments: argparse.Namespace, folder: Path, device: str) -> None:
     state = folder / "distillation.pt"
     if state.exists():
         distiller.resume(state)
-        say(f"going on from step {distiller.step}")
+        say(where_it_is(distiller.step, options.steps))
     for _ in progress(distiller.run(), "distillation", distiller.step, options.steps, lambda: [distiller.shown]):
         if distiller.step % SAVE_EVERY == 0 or distiller.step == options.steps:
             distiller.save(state)

@@ -15,9 +15,9 @@ from comfyui_seine.comfy_adapter.model import SeineModelConfig
 from comfyui_seine.comfy_adapter.video_files.reading import quarter_turns, upright
 from comfyui_seine.seine_model.checkpoint import CheckpointError
 from comfyui_seine.seine_model.preprocessing import resize
+from comfyui_seine.seine_model.writing import whole_file
+from comfyui_seine.tools.training.clip_files import SUFFIXES, caption_of, videos_in
 from comfyui_seine.tools.training.latent_clips import LatentClips
-
-SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif"}
 
 
 class Refused(ValueError):
@@ -25,8 +25,17 @@ class Refused(ValueError):
 
 
 def main(
-    checkpoint: str, base: str | None, clips: str, frames: int, every: int, width: int, height: int, target: str
+    checkpoint: str,
+    base: str | None,
+    clips: str,
+    frames: int,
+    every: int,
+    width: int,
+    height: int,
+    target: str,
+    made_from: dict[str, Any],
 ) -> dict[str, Any]:
+    """Write the encoded clips, and with them the record of what they were made from; how many, or why not."""
     try:
         videos = captioned_videos(Path(clips))
         _, clip, vae = loading.load_bundle(Path(checkpoint), Path(base) if base else None)
@@ -47,8 +56,9 @@ def main(
             if len(latents) == before:
                 raise Refused(f"--clips: {file.name} is shorter than {frames * every} frames")
         gray = scale(encode_gray(vae, width, height).cpu().float())
-        data = LatentClips(torch.stack(latents), torch.stack(contexts), gray, context(""))
-        data.save(Path(target))
+        data = LatentClips(torch.stack(latents), torch.stack(contexts), gray, context(""), made_from)
+        with whole_file(Path(target)) as part:
+            data.save(part)
     except (Refused, CheckpointError) as problem:
         return {"refused": str(problem)}
     return {"clips": len(latents), "videos": len(videos)}
@@ -56,19 +66,19 @@ def main(
 
 def captioned_videos(folder: Path) -> dict[Path, str]:
     """Each video of the folder and the caption beside it. Raises Refused."""
-    videos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    videos = videos_in(folder)
     if not videos:
         raise Refused(f"--clips: {folder} has no video ({', '.join(sorted(SUFFIXES))})")
-    uncaptioned = [video.name for video in videos if not video.with_suffix(".txt").is_file()]
+    uncaptioned = [video.name for video in videos if not caption_of(video).is_file()]
     if uncaptioned:
         raise Refused(
             f"--clips: {', '.join(uncaptioned[:5])} without a caption: put what it shows into a text file of the same "
-            f"name, such as {Path(uncaptioned[0]).stem}.txt"
+            f"name, such as {caption_of(Path(uncaptioned[0]))}"
         )
-    return {video: _caption(video.with_suffix(".txt")) for video in videos}
+    return {video: _read(caption_of(video)) for video in videos}
 
 
-def _caption(file: Path) -> str:
+def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as problem:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
+
+PIXELS = 8
+"""Of a picture, to each side of one of a latent."""
+_RECORD = "made_from"
 
 
 @dataclass
@@ -23,6 +31,8 @@ class LatentClips:
     contexts: Tensor
     gray: Tensor
     empty_context: Tensor
+    made_from: Mapping[str, Any] = field(default_factory=dict)
+    """See `made_from`; of a file of an earlier version only what the latents' size tells."""
 
     def batch(self, videos: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Random clips, and of each a random run of `frames` frames: [videos, 4, frames, h, w] and contexts, float32.
@@ -39,11 +49,20 @@ class LatentClips:
         return self.latents[chosen[:, None], runs].transpose(1, 2).float(), self.contexts[chosen].float()
 
     def to(self, device: torch.device | str) -> LatentClips:
-        return LatentClips(**{name: value.to(device) for name, value in vars(self).items()})
+        return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
 
     def save(self, file: Path) -> None:
-        save_file({name: value.contiguous() for name, value in vars(self).items()}, file)
+        tensors = {name: value.contiguous() for name, value in self._tensors().items()}
+        save_file(tensors, file, {_RECORD: json.dumps(self.made_from)} if self.made_from else None)
 
     @classmethod
     def load(cls, file: Path) -> LatentClips:
-        return cls(**load_file(file))
+        with safe_open(file, "pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
+            record = json.loads((stored.metadata() or {}).get(_RECORD, "{}"))
+        _, frames, _, height, width = tensors["latents"].shape
+        told = {"frames": frames, "width": PIXELS * width, "height": PIXELS * height}
+        return cls(**tensors, made_from=record or told)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}

@@ -19,6 +19,13 @@ def progress(steps: Iterable, name: str, done: int, total: int, shown: Callable[
             bar.set_postfix(loss=" ".join(f"{value:.4f}" for value in shown()), refresh=False)
 
 
+def where_it_is(done: int, steps: int) -> str:
+    """Said of a training that goes on from a state."""
+    if done < steps:
+        return f"going on from step {done}"
+    return f"all {done} steps were done before, and what they came to is written; for more ask for more --steps"
+
+
 def draw_losses(losses: Mapping[str, Sequence[float]], file: Path, average: int = 50) -> None:
     """One curve for each name: the loss of each step, averaged over neighbouring steps, on a logarithmic axis."""
     import matplotlib

@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from seine_model.temporal import RotaryEmbedding
 from seine_model.unet import SeineUNet3D
 from tools.training.batches import Batch, Noising, draw_masks, masked_latents, noised
+from tools.training.made_from import Record, check
 from tools.training.optimisation import MuonWithAdamW
 from tools.training.replayed import Replayed
 
@@ -37,6 +38,8 @@ class Clips(Protocol):
     where hosts may make them in more than one way; each clip of a batch gets one of them."""
     empty_context: Tensor
     """Embedding of the empty prompt, [tokens, width]."""
+
+    made_from: Record
 
     def batch(self, videos: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Some clips: latents [videos, 4, frames, h, w] and contexts [videos, tokens, width]."""
@@ -108,11 +111,16 @@ def recompute_activations(unet: SeineUNet3D) -> None:
 
 
 class Trainer:
-    """Trains `unet` on `clips`. `losses` has one value for each step done, `ema` the averaged weights to publish."""
+    """Trains `unet` on `clips`. `losses` has one value for each step done, `ema` the averaged weights to publish.
 
-    def __init__(self, unet: SeineUNet3D, clips: Clips, options: TrainingOptions) -> None:
+    checkpoint: fingerprint of the weights to begin with, where it is not the seed that these follow from.
+    """
+
+    def __init__(
+        self, unet: SeineUNet3D, clips: Clips, options: TrainingOptions, checkpoint: str | None = None
+    ) -> None:
         self.unet = unet.train().requires_grad_(True)
-        self.clips, self.options = clips, options
+        self.clips, self.options, self.checkpoint = clips, options, checkpoint
         self.device = next(unet.parameters()).device
         self._losses: list[float] = []
         self._unread: list[Tensor] = []
@@ -133,6 +141,12 @@ class Trainer:
     def step(self) -> int:
         """How many steps have been done."""
         return len(self._losses) + len(self._unread)
+
+    @property
+    def task(self) -> dict[str, object]:
+        """What a state must agree in to be gone on from."""
+        begun_with = {} if self.checkpoint is None else {"checkpoint": self.checkpoint}
+        return {**self.clips.made_from, "seed": self.options.seed, **begun_with}
 
     @property
     def losses(self) -> list[float]:
@@ -215,11 +229,15 @@ class Trainer:
     def save(self, file: Path) -> None:
         """Write the state. The file is also a SEINE checkpoint: loaders read its `ema`."""
         state = {"ema": self.ema, "weights": self.unet.state_dict(), "optimizer": self.optimizer.state_dict()}
-        save_state(state | {"losses": self.losses}, file)
+        save_state(state | {"losses": self.losses, "task": self.task}, file)
 
     def resume(self, file: Path) -> None:
-        """Go on from a state that `save` wrote. Raises RuntimeError where it is of another network."""
+        """Go on from a state that `save` wrote.
+
+        Raises ValueError where it was to learn something else, RuntimeError where it is of another network.
+        """
         state = torch.load(file, map_location="cpu", weights_only=True)
+        check(file, "training", state.get("task", {}), self.task)
         self.unet.load_state_dict(state["weights"])
         for name, value in state["ema"].items():
             self.ema[name].copy_(value)

@@ -1,15 +1,18 @@
 """Distillation to the clip: the teacher's ways as DDIM goes them, kept in files, and a student for any of its steps."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from seine_model.diffusion import ddim_sample
 from tests.tools.training.test_distillation import Toy, network, options
 from tests.tools.training.test_trainer import clips
 from tools.training.consistency import ConsistencyDistiller, taught_ways
 from tools.training.distillation import Distiller, segments
+from tools.training.made_from import fingerprint
 
 
 def test_ways_end_where_ddim_does(tmp_path):
@@ -39,9 +42,30 @@ def test_ways_are_made_once(tmp_path):
     assert all(file.stat().st_mtime_ns == time for file, time in times.items())
     tuned = network()
     tuned.conv_out.weight.data.mul_(1.1)
-    for other, changed in ((unet, replace(chosen, cfg=2.0)), (tuned, chosen)):
-        with pytest.raises(ValueError, match=r"ways-00000.safetensors is of another model or other options: delete it"):
-            taught_ways(other, data, changed, tmp_path, 2)
+    some, others = (replace(data, made_from={"clips": {name: "digest"}}) for name in ("a.mp4", "b.mp4"))
+    taught_ways(unet, some, chosen, tmp_path / "some", 2)
+    for teacher, given, changed, place, what in (
+        (unet, data, replace(chosen, cfg=2.0), tmp_path, "cfg 3.0 and not 2.0"),
+        (tuned, data, chosen, tmp_path, "another checkpoint"),
+        (unet, others, chosen, tmp_path / "some", r"other clips \(a.mp4, b.mp4\)"),
+    ):
+        before = list(place.iterdir())
+        with pytest.raises(ValueError, match=f"ways-00000.safetensors is of another distillation: {what}: delete it"):
+            taught_ways(teacher, given, changed, place, 9)
+        assert list(place.iterdir()) == before, "more are not made before it is said"
+
+
+def test_ways_of_an_earlier_version_are_used(tmp_path, capsys):
+    unet, data, chosen = network(), clips(frames=2), options()
+    made = taught_ways(unet, data, chosen, tmp_path, 2)
+    used = {name: getattr(chosen, name) for name in ("visited", "teacher_steps", "cfg", "videos", "frames", "seed")}
+    said = {"options": json.dumps(used), "teacher": fingerprint(unet.state_dict())}
+    save_file(vars(made), tmp_path / "ways-00000.safetensors", said)
+    known = replace(data, made_from={"clips": {"a.mp4": "digest"}})
+    assert torch.equal(taught_ways(unet, known, chosen, tmp_path, 2).clips, made.clips)
+    assert "does not say all it was made from; taken to be as given now: clips" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"cfg 3.0 and not 1.0"):
+        taught_ways(unet, known, replace(chosen, cfg=1.0), tmp_path, 2)
 
 
 @pytest.mark.parametrize("rank", [2, 0])

@@ -1,6 +1,7 @@
 """Distillation: the teacher's way as DDIM goes it, a student that arrives where its teacher does, resuming."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -139,6 +140,38 @@ def test_a_state_of_another_distillation_is_refused(tmp_path):
     first.save(tmp_path / "state.pt")
     with pytest.raises(ValueError, match=r"state.pt is of another distillation.*delete it"):
         Distiller(network(), clips(frames=2), options()).resume(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize("rank", [2, 0])
+def test_a_state_of_another_checkpoint_or_seed_is_refused(tmp_path, capsys, rank):
+    state, chosen = tmp_path / "state.pt", options(visited=(500,), teacher_steps=1, rank=rank)
+    first = Distiller(network(), clips(frames=2), chosen)
+    first.advance()
+    first.save(state)
+    tuned = network()
+    tuned.conv_out.weight.data.mul_(1.1)
+    faster = replace(chosen, learning_rate=1e-5, steps=9)
+    Distiller(network(), clips(frames=2), faster).resume(state)
+    if rank:  # the weights beside it may be held in fewer bits
+        Distiller(network().bfloat16(), clips(frames=2), chosen).resume(state)
+    assert not capsys.readouterr().out
+    for unet, changed, what in (
+        (tuned, chosen, "another checkpoint"),
+        (network(), replace(chosen, seed=5), "seed 0 and not 5"),
+    ):
+        with pytest.raises(ValueError, match=f"state.pt is of another distillation: {what}: delete it"):
+            Distiller(unet, clips(frames=2), changed).resume(state)
+
+    # As an earlier version wrote it.
+    stored = torch.load(state, weights_only=True)
+    stored["task"] = {name: stored["task"][name] for name in ("visited", "rank", "cfg", "teacher_steps")}
+    torch.save(stored, state)
+    Distiller(network(), clips(frames=2), chosen).resume(state)
+    assert "taken to be as given now: checkpoint, frames, seed" in capsys.readouterr().out
+    stored["task"]["to"] = "clip"
+    torch.save(stored, state)
+    with pytest.raises(ValueError, match="to_clip True and not False"):
+        Distiller(network(), clips(frames=2), chosen).resume(state)
 
 
 def test_errors_that_are_no_numbers_end_it():

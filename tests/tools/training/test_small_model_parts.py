@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -112,8 +113,25 @@ def made(tmp_path_factory, tokenizer):
         for name, value in plans.items():
             patch.setattr(recipe, name, value)
         for name in ("model", "again"):
-            recipe.make(folder, hosts.find("best").folder / "comfy" / "sd1_tokenizer", folder / f"{name}.safetensors")
-    return folder
+            recipe.make(folder, tokenizer_folder(), folder / f"{name}.safetensors")
+        yield folder
+
+
+def tokenizer_folder():
+    return hosts.find("best").folder / "comfy" / "sd1_tokenizer"
+
+
+@pytest.mark.host
+def test_clips_and_states_of_another_vae_are_refused(made, tmp_path):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "clips.safetensors"
+    clips = LatentClips.load(file)
+    dataclasses.replace(clips, gray=clips.gray + 1).save(file)
+    with pytest.raises(ValueError, match=r"clips.safetensors is of another model: delete it"):
+        recipe.make(tmp_path, tokenizer_folder(), tmp_path / "model.safetensors")
+    dataclasses.replace(clips, made_from={"VAE and text encoder": "others"}).save(file)
+    with pytest.raises(ValueError, match=r"unet.pt is of another training: another VAE and text encoder: delete it"):
+        recipe.make(tmp_path, tokenizer_folder(), tmp_path / "model.safetensors")
 
 
 @pytest.mark.host

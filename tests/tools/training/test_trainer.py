@@ -1,6 +1,7 @@
 """Training: masks, loss, schedule, EMA, resuming, and that a network learns."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,6 +97,41 @@ def test_a_state_of_another_network_is_refused(tmp_path):
     initialise(wider, 0)
     with pytest.raises(RuntimeError, match="size mismatch"):
         Trainer(wider, clips(), options()).resume(tmp_path / "state.pt")
+
+
+def test_a_state_of_another_training_is_refused(tmp_path, capsys):
+    state = tmp_path / "state.pt"
+    known = replace(clips(), made_from={"width": 64, "clips": {"a.mp4": "1", "b.mp4": "2"}})
+    trainer = Trainer(network(), known, options(), checkpoint="one")
+    trainer.advance()
+    trainer.save(state)
+    assert torch.equal(load_unet(state, CONFIG).conv_in.weight, trainer.ema["conv_in.weight"]), "loaders read it"
+
+    def resumed(data=known, checkpoint="one", **changes):
+        again = Trainer(network(), data, options(**changes), checkpoint)
+        again.resume(state)
+        return again
+
+    assert resumed(learning_rate=1e-4, phases=(Phase(9, 1, 1),), gradient_checkpointing=True).step == 1
+    assert not capsys.readouterr().out
+    for changes, what in (
+        ({"seed": 5}, "seed 0 and not 5"),
+        ({"checkpoint": "two"}, "another checkpoint"),
+        ({"data": replace(known, made_from=known.made_from | {"width": 72})}, "width 64 and not 72"),
+        ({"data": replace(known, made_from={"width": 64, "clips": {"b.mp4": "3"}})}, r"other clips \(a.mp4, b.mp4\)"),
+    ):
+        with pytest.raises(ValueError, match=f"state.pt is of another training: {what}: delete it, .*--folder"):
+            resumed(**changes)
+
+    # Of a version that said nothing of it: hours of work are not refused for that.
+    stored = torch.load(state, weights_only=True)
+    del stored["task"]
+    torch.save(stored, state)
+    assert resumed().step == 1
+    assert "state.pt does not say all it was made from" in capsys.readouterr().out
+    resumed().save(state)
+    with pytest.raises(ValueError, match="seed 0 and not 5"):
+        resumed(seed=5)
 
 
 def test_gradient_checkpointing_gives_the_same_gradients():

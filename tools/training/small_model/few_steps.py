@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tools.hosting.environment import say
 from tools.hosting.model_files import SMALL_CFG
 from tools.training.consistency import ConsistencyDistiller, taught_ways
 from tools.training.distillation import DistillationOptions, Distiller, segments, visited_timesteps
 from tools.training.distilling import write
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import switched_off
-from tools.training.progress import draw_losses, progress
+from tools.training.progress import draw_losses, progress, where_it_is
 
 from . import recipe, world
 from .bundle import Parts, load_parts
@@ -73,6 +74,7 @@ def distil(
     state = folder / f"{name}.pt"
     if state.exists():
         distiller.resume(state)
+        say(where_it_is(distiller.step, options.steps))
     for _ in progress(distiller.run(), "few steps", distiller.step, options.steps, lambda: [distiller.shown]):
         if distiller.step % SAVE_EVERY == 0 or distiller.step == options.steps:
             distiller.save(state)
@@ -86,13 +88,7 @@ def encoded_clips(parts: Parts, tokenizer: Tokenizer, file: Path) -> LatentClips
     """Clips of the world, from `file` where there is one. Raises ValueError for those that another model encoded."""
     if not file.exists():
         recipe.encode_world(parts.autoencoder, parts.reader, tokenizer, CLIPS).save(file)
-    clips = LatentClips.load(file)
-    with torch.no_grad():
-        empty = parts.reader.encoder(tokenizer([""])).last_hidden_state[0]
-    pairs = (clips.gray, recipe.gray_latents(parts.autoencoder)), (clips.empty_context, empty)
-    if not all(torch.allclose(stored, own, atol=0.05) for stored, own in pairs):
-        raise ValueError(f"{file} is of another model: delete it, or choose another --folder")
-    return clips
+    return recipe.clips_of(file, parts.autoencoder, parts.reader, tokenizer)
 
 
 def compared(

@@ -30,6 +30,7 @@ from seine_model.checkpoint import (
 from tools.training.batches import Noising, Weighting
 from tools.training.initialisation import initialise
 from tools.training.latent_clips import LatentClips
+from tools.training.made_from import fingerprint
 from tools.training.progress import draw_losses, progress
 from tools.training.trainer import Phase, Trainer, TrainingOptions
 
@@ -91,7 +92,7 @@ def make(folder: Path, tokenizer_folder: Path, target: Path, device: str = "cpu"
     clips_file = folder / "clips.safetensors"
     if not clips_file.exists():
         encode_world(autoencoder, reader, text.Tokenizer(tokenizer_folder), CLIPS, device).save(clips_file)
-    clips = LatentClips.load(clips_file)
+    clips = clips_of(clips_file, autoencoder, reader, text.Tokenizer(tokenizer_folder))
 
     def show(step: int, weights: dict[str, Tensor]) -> None:
         sample_strip(unet_of(weights), autoencoder, clips, folder / f"strip-{step:05d}.png")
@@ -144,7 +145,20 @@ def encode_world(
             tokens = tokenizer([scene.caption for scene in scenes[start : start + TEXTS_AT_ONCE]])
             contexts.append(reading(tokens.to(device)).last_hidden_state.half().cpu())
         empty = reader.encoder(tokenizer([""])).last_hidden_state[0]
-    return LatentClips(torch.stack(latents).cpu(), torch.cat(contexts), gray_latents(autoencoder), empty)
+    gray = gray_latents(autoencoder)
+    made_from = {"VAE and text encoder": fingerprint({"gray": gray, "empty": empty})}
+    return LatentClips(torch.stack(latents).cpu(), torch.cat(contexts), gray, empty, made_from)
+
+
+@torch.no_grad()
+def clips_of(file: Path, autoencoder: vae.Autoencoder, reader: text.Reader, tokenizer: text.Tokenizer) -> LatentClips:
+    """The encoded clips of a file. Raises ValueError for those that another VAE or text encoder encoded."""
+    clips = LatentClips.load(file)
+    empty = reader.encoder(tokenizer([""])).last_hidden_state[0]
+    pairs = (clips.gray, gray_latents(autoencoder)), (clips.empty_context, empty)
+    if not all(torch.allclose(stored, own, atol=0.05) for stored, own in pairs):
+        raise ValueError(f"{file} is of another model: delete it, or choose another --folder")
+    return clips
 
 
 def train_unet(
