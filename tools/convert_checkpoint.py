@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(arguments)
     bars = PhaseBars(unit="%")
-    # Ended from outside, it tidies up as for Ctrl-C.
-    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+    # Ended from outside, it tidies up as for Ctrl-C; what it was started to ignore, as nohup has it, stays ignored.
+    ending = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in ending}
     try:
         config = None if options.config is None else _read_config(options.config)
         result = convert(

@@ -84,6 +84,24 @@ def test_a_run_that_is_ended_leaves_nothing_a_loader_lists(tmp_path, seine, how)
         assert "stopped; nothing was written" in result.stderr and "Traceback" not in result.stderr
 
 
+IGNORING = """
+import signal, subprocess, sys
+signal.signal(getattr(signal, sys.argv[1]), signal.SIG_IGN)
+sys.exit(subprocess.run(sys.argv[2:], check=False).returncode)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ignores it the POSIX way")
+@pytest.mark.parametrize("how", ["SIGHUP", "SIGTERM"])
+def test_a_signal_that_it_was_started_to_ignore_does_not_end_it(tmp_path, seine, how):
+    """As nohup does with SIGHUP."""
+    command = [sys.executable, "-c", IGNORING, how, sys.executable, "-c", STOPPED, REPOSITORY, how]
+    command += [seine, tmp_path / "out.safetensors", "--config", seine.parent / "config.json"]
+    result = subprocess.run([*map(str, command)], check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert os.listdir(tmp_path) == ["out.safetensors"] and "Verified" in result.stdout
+
+
 def test_what_was_written_wrongly_is_found(tmp_path, capsys, seine, monkeypatch):
     write = conversion._write
 
