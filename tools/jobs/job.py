@@ -69,17 +69,25 @@ def defaults_of(kind: str) -> dict[str, Any]:
 DEFAULTS = {kind: defaults_of(kind) for kind in TEMPLATES}
 
 
-def read_row(row: Mapping[str, Any], find: Callable[[str], Path | str], number: int | None = None) -> Job | list[str]:
+def read_row(
+    row: Mapping[str, Any],
+    find: Callable[[str], Path | str],
+    number: int | None = None,
+    named: Callable[[Path], str] = str,
+) -> Job | list[str]:
     """The job of a row, or what is wrong with it, by key.
 
-    find: the path of an image that the row names, or the words for what is wrong with that.
+    find: the path of an image that the row names, or the words for what is wrong with that; named: the name of an
+    image, for a row whose prompt is read from it.
     """
     values = Values(row)
     values.only(FIELDS)
     images = _images(values, find)
     kind = values.choice("kind", _kind_of(len(images)), TEMPLATES)
     default = DEFAULTS[kind]
-    prompt = values.text("prompt").strip() or (prompt_of(images[0]) if len(images) == 1 and kind != "story" else "")
+    prompt = values.text("prompt").strip() or (
+        prompt_of(named(images[0])) if len(images) == 1 and kind != "story" else ""
+    )
     # An image that is wrong is said once, not again as a prompt that could not be read from its name.
     if not prompt and not values.problems:
         values.wrong("prompt", "it is missing; say what the clip shows")

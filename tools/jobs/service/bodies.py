@@ -12,7 +12,6 @@ from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from seine_model.picture_folders import prompt_of
 from tools.jobs.fields import FIELDS
 from tools.jobs.job import Job, read_row
 from tools.jobs.service.images import Images
@@ -24,10 +23,12 @@ FORM = "multipart/form-data"
 
 @dataclass
 class Asked:
-    """row: with the values for what it leaves out; sent: the images that came with it, held, by a name no file has."""
+    """row: with the values for what it leaves out; sent: the images that came with it, held, by a name no file has;
+    names: their own, where a prompt is read from, as they are kept under others."""
 
     row: dict[str, Any] = field(default_factory=dict)
     sent: dict[str, Path] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
 
 
 async def read_body(request: Request, images: Images, settings: dict[str, Any]) -> Asked:
@@ -45,7 +46,7 @@ async def read_body(request: Request, images: Images, settings: dict[str, Any]) 
                 if isinstance(problem, OSError):
                     raise HTTPException(507, str(problem)) from problem
                 raise
-            return Asked(settings | asked.row, asked.sent)
+            return Asked(settings | asked.row, asked.sent, asked.names)
     else:
         raise HTTPException(415, f"Content-Type: {kind!r:.60} is not known; send application/json, or {FORM}")
     return Asked(settings | {key: value for key, value in row.items() if value is not None and value != ""})
@@ -53,15 +54,20 @@ async def read_body(request: Request, images: Images, settings: dict[str, Any]) 
 
 def job_of(asked: Asked, images: Images) -> Job:
     """The job that is asked for, its images with their paths here. Raises HTTPException with all that is wrong."""
-    job = read_row(asked.row, lambda name: asked.sent.get(name) or images.find(name))
+    job = read_row(
+        asked.row,
+        lambda name: asked.sent.get(name) or images.find(name),
+        named=lambda path: asked.names.get(path, str(path)),
+    )
     if isinstance(job, list):
         raise HTTPException(422, job)
     return job
 
 
 def row_of(asked: Asked, job: Job) -> dict[str, Any]:
-    """The row as it is read again after a restart."""
-    return asked.row | ({"images": [str(path) for path in job.images]} if job.images else {})
+    """The row as it is read again after a restart, when nothing else tells an image's own name."""
+    images = {"images": [str(path) for path in job.images]} if job.images else {}
+    return asked.row | {"prompt": job.prompt} | images
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -81,16 +87,16 @@ def _read_form(form: FormData, images: Images, asked: Asked) -> None:
     """Fields as in a table's cells; `images`, as often as there are, are files or paths."""
     paths: list[str] = []
     problems: list[str] = []
-    files: list[str] = []
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
-            files.append(value.filename or "image")
-            found = images.keep(files[-1], value.file) if key == "images" else "it is a file; send images in images"
+            name = value.filename or "image"
+            found = images.keep(name, value.file) if key == "images" else "it is a file; send images in images"
             if isinstance(found, str):
                 problems.append(f"{key}: {found}")
             else:
                 paths.append(f"\0{len(paths)}")
                 asked.sent[paths[-1]] = found
+                asked.names[found] = name
         elif key == "images":
             paths += [part.strip() for part in re.split("[;|]", value) if part.strip()]
         elif key in asked.row and key in FIELDS:
@@ -101,5 +107,3 @@ def _read_form(form: FormData, images: Images, asked: Asked) -> None:
         raise HTTPException(422, problems)
     if paths:
         asked.row["images"] = paths
-    if len(paths) == len(files) == 1 and not {"prompt", "kind"} & set(asked.row):
-        asked.row["prompt"] = prompt_of(files[0])  # as of a file of this name in a folder
