@@ -165,16 +165,21 @@ def test_two_hundred_requests_while_a_replica_and_the_queue_are_killed(host, tmp
         assert (large.status_code, foreign.status_code) == (413, 403)
         # What is being made stops when it is deleted: both hosts are at clips of minutes, and make one of a second.
         size = {"steps": 1000, "frames": 16, "width": 256, "height": 256}
-        long = [service.call("POST", json={"prompt": f"long {n}", **size}).json()["id"] for n in range(2)]
+        long = [
+            service.call("POST", json={"id": f"long{n}", "prompt": f"a lake {n}", **size}).json()["id"]
+            for n in range(2)
+        ]
         wait_until(lambda: service.call("GET").json()["counts"]["making"] == 2)
         time.sleep(2)
         assert [service.call("DELETE", f"/{key}").status_code for key in long] == [204, 204]
-        short = service.call("POST", json={"prompt": "short"}).json()["id"]
+        short = service.call("POST", json={"id": "long0", "prompt": "short"}).json()["id"]
         wait_until(lambda: service.call("GET", f"/{short}").json()["state"] == "made", 40)
         assert [service.call("GET", f"/{key}").status_code for key in long] == [404, 404]
+        wait_until(lambda: not list((tmp_path / "out/.seine-service/stops").iterdir()), 40)  # both have ended
+        assert service.call("GET", f"/{short}/file").status_code == 200
     finally:
         code = service.end()
     assert code == 0 and "stopped; finished clips stay" in service.said(), service.said()
     for event in service.events("host"):
         wait_until(lambda event=event: gone(event["process"]) and gone(event["actor"]), 30)
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix == ".part" or "long" in path.name]
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix == ".part" or "long1" in path.name]

@@ -14,7 +14,7 @@ from tests.tools.jobs.pictures import picture
 from tests.tools.jobs.serving import Maker, checkpoint, serving
 from tools.jobs.making import Outcome
 from tools.jobs.service.bodies import FORM
-from tools.jobs.service.clips import MakerGone
+from tools.jobs.service.clip import MakerGone
 from tools.jobs.sources import source_of
 
 CLIPS = "/v1/clips"

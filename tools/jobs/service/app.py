@@ -23,7 +23,8 @@ from tools.jobs.keys import Keyed, keyed
 from tools.jobs.models import Models
 from tools.jobs.results import Results
 from tools.jobs.service.bodies import FORM, job_of, read_body, row_of
-from tools.jobs.service.clips import MADE, Clip, Clips, Full, Make, Taken
+from tools.jobs.service.clip import MADE, Clip, Full, Make, Taken
+from tools.jobs.service.clips import Clips
 from tools.jobs.service.guard import Guard
 from tools.jobs.service.images import Images
 from tools.jobs.service.waiting import SERVICE, WaitingRows
@@ -112,7 +113,7 @@ MISSING = {404: {"model": ErrorAnswer, "description": "there is no such clip"}}
 
 
 def build_app(settings: Settings, models: Models, make: Make, places: int) -> tuple[Guard, Clips]:
-    """The application, and its clips, which begin with its lifespan. make, places: see `Clips`."""
+    """The application, and its clips, which begin with its lifespan. make: see `Make`; places: see `Clips`."""
     results, service = Results(settings.output), Results(settings.output).folder / SERVICE
     images = Images(settings.root, service / "images")
     clips = Clips(results, models, images, WaitingRows(service / "waiting"), make, places, settings.most_waiting)

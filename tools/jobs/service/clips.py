@@ -7,9 +7,8 @@ import json
 import math
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,58 +19,22 @@ from tools.jobs.making import MOST_ATTEMPTS, Outcome, Tally, write_down
 from tools.jobs.models import Models
 from tools.jobs.pictures import find_image
 from tools.jobs.results import Results
+from tools.jobs.service.clip import FAILED, MADE, MAKING, STATES, WAITING, Clip, Full, Make, MakerGone, Taken
 from tools.jobs.service.images import Images
 from tools.jobs.service.waiting import Finished, WaitingRows, finished, read_sidecar
 
-WAITING, MAKING, MADE, FAILED = STATES = ("waiting", "making", "made", "failed")
 MOST_FAILED = 1000
 """Of those that are remembered: what failed can be asked for again, and has a line in failed.jsonl."""
+END_SECONDS = 1
+"""For makers to be told that the service ends."""
 GUESSED_SECONDS = 10
 """A clip takes, as long as none has been made."""
-
-
-class MakerGone(RuntimeError):
-    """Whoever was making a clip is gone; another one may make it."""
-
-
-class Full(RuntimeError):
-    """As many wait as may; `seconds`: when there may be room again."""
-
-    def __init__(self, most: int, seconds: int):
-        super().__init__(f"{most} clips wait already: ask again in {seconds} s")
-        self.seconds = seconds
-
-
-class Taken(RuntimeError):
-    """Another clip has this row's id."""
-
-
-@dataclass
-class Clip:
-    """key: its id; name: the row's id, or its file's; asked: when, in seconds since 1970; item: None of a found one."""
-
-    key: str
-    name: str
-    file: str
-    kind: str
-    prompt: str
-    state: str
-    asked: float
-    seconds: float | None = None
-    error: str | None = None
-    item: Keyed | None = None
-    images: list[Path] = field(default_factory=list)
-    """Those that were sent with it, held until it is made."""
-
-
-Make = Callable[[Keyed], Awaitable[Outcome]]
 
 
 class Clips:
     """All clips by key. Lives in one event loop; what it must not lose is in the folder of results.
 
-    make: makes a job somewhere; raises MakerGone where that has died. places: how many are made at a time;
-    most_waiting: how many more there may be.
+    make: see `Make`; places: how many are made at a time; most_waiting: how many more there may be.
     """
 
     def __init__(
@@ -90,6 +53,7 @@ class Clips:
         self._files: dict[str, str] = {}
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._calls: dict[str, asyncio.Task[Outcome]] = {}
+        """By file: what is asked for with the file of a deleted clip waits until the making of that one has ended."""
         self._more = asyncio.Event()
         self._tally = Tally()
         self._lasted: deque[float] = deque(maxlen=16)
@@ -110,7 +74,8 @@ class Clips:
         tasks = [*self._places_at_work, *self._calls.values()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(asyncio.TimeoutError):  # makers have been told; being late, they are cancelled once more
+            await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), END_SECONDS)
 
     def check(self) -> None:
         """Raises what has ended a place; so that this is begun anew."""
@@ -127,7 +92,7 @@ class Clips:
         known = self._clips.get(item.key)
         if known is not None and known.state in (WAITING, MAKING):
             return known, False
-        if self._results.done(item):
+        if not self._is_at(item.file) and self._results.done(item):
             return self._there(item), False
         other = self._clips.get(self._files.get(item.file.casefold(), ""))
         if other is not None and other.key != item.key and other.state != FAILED:
@@ -171,8 +136,8 @@ class Clips:
         clip = self._clips.get(key)
         if clip is None:
             return False
-        if call := self._calls.get(key):
-            call.cancel()
+        if clip.state == MAKING:
+            self._calls[clip.file.casefold()].cancel()
         if clip.state == MADE:
             self._results.remove(clip.file)
         self._ended(clip)
@@ -225,17 +190,28 @@ class Clips:
     async def _work(self) -> None:
         """Make what waits, one after the other."""
         while True:
-            while not self._waiting:
+            while (clip := self._next()) is None:
                 self._more.clear()
                 await self._more.wait()
-            clip = self._clips[self._waiting.popitem(last=False)[0]]
+            del self._waiting[clip.key]
             clip.state = MAKING
-            call = self._calls[clip.key] = asyncio.create_task(self._attempts(clip.item))
+            call = self._calls[clip.file.casefold()] = asyncio.create_task(self._attempts(clip.item))
             await asyncio.wait([call])
             if self._clips.get(clip.key) is clip:
                 self._write_down(clip, _outcome(call))
-            elif not call.cancelled():  # it ended in the moment in which it was deleted
+            else:  # deleted meanwhile: what it may have made until it ended is removed before anyone makes it anew
                 self._results.remove(clip.file)
+            del self._calls[clip.file.casefold()]
+            self._more.set()
+
+    def _next(self) -> Clip | None:
+        """The first that waits for nothing but a place."""
+        clips = (self._clips[key] for key in self._waiting)
+        return next((clip for clip in clips if not self._is_at(clip.file)), None)
+
+    def _is_at(self, file: str) -> bool:
+        """Whether somebody may be writing to a file."""
+        return file.casefold() in self._calls
 
     async def _attempts(self, item: Keyed) -> Outcome:
         """Make a job, again where whoever was at it has died."""
@@ -268,7 +244,6 @@ class Clips:
     def _ended(self, clip: Clip) -> None:
         """It neither waits nor is made any more."""
         self._waiting.pop(clip.key, None)
-        self._calls.pop(clip.key, None)
         self._rows.remove(clip.key)
         self._images.release(clip.images)
         clip.images = []

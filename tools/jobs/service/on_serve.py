@@ -11,6 +11,8 @@ import contextlib
 import hashlib
 import logging
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,10 +28,16 @@ from tools.jobs.models import Models
 from tools.jobs.on_ray import Cluster, Worker, keep_to_itself
 from tools.jobs.results import Results
 from tools.jobs.service.app import Settings, build_app
-from tools.jobs.service.clips import MakerGone
+from tools.jobs.service.clip import MakerGone
+from tools.jobs.service.waiting import SERVICE
 
 MOST_REQUESTS = 10_000
 """At the ingress at once: its own queue is what is bounded."""
+STOPS = f"{SERVICE}/stops"
+"""Below the folder of results: an empty file for each call that is to stop. Serve's own cancelling would answer at
+once, while the replica is still at the clip."""
+LOOK_SECONDS = 1
+"""Between looks for them."""
 
 
 class Maker:
@@ -38,21 +46,22 @@ class Maker:
     def __init__(self, output: str, models: Models, cluster: Cluster, threads: int | None):
         # One thread for all that the host does: the kernel ends it with the thread that has started it.
         self._thread = ThreadPoolExecutor(1, initializer=last_as_long_as_the_process)
-        self._results = Results(Path(output))
+        self._stops = Path(output) / STOPS
         self._worker = self._thread.submit(Worker, output, models, cluster, threads).result()
 
-    async def make(self, item: Keyed) -> tuple[Outcome, dict[str, Any]]:
-        """Make a job; where the request is cancelled, so is the making."""
+    async def make(self, item: Keyed, call: str) -> tuple[Outcome, dict[str, Any]]:
+        """Make a job, until it is told to stop; it answers when it has ended. call: its name among those to stop."""
+        told = self._stops / call
         making = asyncio.get_running_loop().run_in_executor(self._thread, self._worker.make, item)
         try:
-            return await asyncio.shield(making)
-        except asyncio.CancelledError:
-            while not making.done():  # more than once: it may not have begun yet
-                with contextlib.suppress(OSError, ServerError):
-                    await asyncio.to_thread(self._worker.interrupt)
-                await asyncio.wait([making], timeout=1)
-            self._results.remove(item.file)
-            raise
+            while not making.done():
+                await asyncio.wait([making], timeout=LOOK_SECONDS)
+                if not making.done() and await asyncio.to_thread(told.exists):
+                    with contextlib.suppress(OSError, ServerError):  # again and again: it may not have begun yet
+                        await asyncio.to_thread(self._worker.interrupt)
+            return making.result()
+        finally:
+            told.unlink(missing_ok=True)
 
     def __del__(self) -> None:
         if hasattr(self, "_worker"):
@@ -65,6 +74,8 @@ class Ingress:
     def __init__(self, settings: Settings, models: Models, maker: Any, places: int):
         self._settings, self._models, self._maker, self._places = settings, models, maker, places
         self._results, self._hosts = Results(settings.output), set()
+        self._stops = self._results.folder / STOPS
+        shutil.rmtree(self._stops, ignore_errors=True)  # of calls that a killed one made
 
     def __serve_build_asgi_app__(self) -> Any:
         self._results.event("serving", process=os.getpid())
@@ -77,11 +88,16 @@ class Ingress:
     async def _make(self, item: Keyed) -> Outcome:
         from ray.exceptions import RayError
 
-        response = self._maker.make.remote(item)
+        call = uuid.uuid4().hex
+        answer = asyncio.create_task(self._called(item, call))
         try:
-            outcome, facts = await response
+            outcome, facts = await asyncio.shield(answer)
         except asyncio.CancelledError:
-            response.cancel()
+            with contextlib.suppress(OSError):  # on a full disk it is made to its end
+                self._stops.mkdir(parents=True, exist_ok=True)
+                (self._stops / call).touch()
+            with contextlib.suppress(RayError):
+                await answer
             raise
         except RayError as problem:
             raise MakerGone(last_line(problem)) from problem
@@ -89,6 +105,9 @@ class Ingress:
             self._hosts.add(facts["process"])
             self._results.event("host", **facts)
         return outcome
+
+    async def _called(self, item: Keyed, call: str) -> tuple[Outcome, dict[str, Any]]:
+        return await self._maker.make.remote(item, call)
 
 
 @contextmanager
