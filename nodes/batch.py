@@ -78,7 +78,7 @@ class SEINELoadBatch(io.ComfyNode):
     @checked
     def execute(cls, source: str, take: str, index: int, prompt: str) -> io.NodeOutput:
         jobs = batches.read_batch(source, prompt.strip())
-        taken = jobs if take == ALL else [batches.job_at(jobs, index)]
+        taken = [batches.job_at(jobs, each) for each in (range(len(jobs)) if take == ALL else [index])]
         return io.NodeOutput(
             [batches.picture(job.first) for job in taken],
             [None if job.last is None else batches.picture(job.last) for job in taken],

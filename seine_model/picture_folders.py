@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePath
+from types import ModuleType
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 IGNORED = ("__MACOSX",)
@@ -20,6 +22,24 @@ def prompt_of(path: str | PurePath) -> str:
     """The prompt that the official code reads from a path: its last part up to the first dot, `_` as space."""
     last = str(path).replace("\\", "/").rstrip("/").rpartition("/")[2]
     return last.partition(".")[0].replace("_", " ")
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: not half a character, as JSON can say, nor bytes of a file's name in another
+    encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_below(path: str, folder: str, paths: ModuleType = os.path) -> bool:
+    """Whether an absolute path is the folder, or in it. paths: the rules of a system, as `ntpath`."""
+    try:
+        return paths.commonpath([folder, path]) == paths.commonpath([folder])
+    except ValueError:  # on another drive
+        return False
 
 
 def images_in(folder: Path) -> tuple[list[Path], list[str]]:

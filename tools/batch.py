@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
@@ -54,6 +55,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a folder's name need not be text: JSON has escapes for it
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for the jobs alone
             if options.here:

@@ -103,12 +103,46 @@ def test_what_is_no_job_is_refused_in_words(client, inputs):
         "three.jsonl": "images has 3 of them",
         "outside.jsonl": "there is no image '../../secret.png'",
         "odd/9_dusk/9.png": "is no folder, nor a table",
+        "a" * 300: "ComfyUI's input folder has no",
     }.items():
         with pytest.raises(RunError, match=".") as raised:
             given(client, source)
         assert words in str(raised.value), source
     with pytest.raises(ExecutionFailed, match="index: it is 2, and the last job of source is 1"):
         given(client, "odd/9_dusk", take="one each run", index=2, last=False)
+
+
+@pytest.mark.one_host
+def test_a_bad_one_stops_no_other(client, inputs):
+    pairs(inputs / "some")
+    picture(inputs / "some/9_dusk/8.png")
+    picture(inputs / "some/1_alone/only.png")
+    good, half = '{"images": "some/9_dusk/9.png"}', r'{"images": "some/9_dusk/9.png", "prompt": "\ud800"}'
+    rows = [good, '{"images": "missing.png"}', "{", half, json.dumps({"images": "a" * 300}), good]
+    (inputs / "some.jsonl").write_text("\n".join(rows))
+    (inputs / "some.csv").write_bytes(b"images\n" + b"some/9_dusk/9.png\n" * 3000 + b"\xff\n")
+    for source, index, words in [
+        ("some", 0, "1_alone has fewer than the two images"),
+        ("some.jsonl", 1, "row 2: there is no image 'missing.png'"),
+        ("some.jsonl", 2, "row 3: it cannot be read"),
+        ("some.jsonl", 3, "row 4: prompt has half a character"),
+        ("some.jsonl", 4, "row 5: there is no image"),
+    ]:
+        with pytest.raises(ExecutionFailed, match=words):
+            given(client, source, take="one each run", index=index, last=False)
+    assert given(client, "some", take="one each run", index=1)[:3] == (["9 dusk"], ["9_dusk"], "3")
+    for index in (0, 5):
+        found = given(client, "some.jsonl", take="one each run", index=index, last=False)
+        assert found[:3] == (["9"], [str(index + 1)], "6")
+    assert given(client, "some.csv", take="one each run", index=3, last=False)[0] == ["9"]
+    with pytest.raises(ExecutionFailed, match="row 2: there is no image"):
+        given(client, "some.jsonl", last=False)
+    if os.name == "posix":
+        for name in (b"caf\xe9.png", b"good.png"):
+            os.rename(picture(inputs / "latin/x.png"), os.fsencode(inputs / "latin") + b"/" + name)
+        with pytest.raises(ExecutionFailed, match="is no UTF-8 text: rename it"):
+            given(client, "latin", take="one each run", index=0, last=False)
+        assert given(client, "latin", take="one each run", index=1, last=False)[0] == ["good"]
 
 
 @pytest.mark.one_host

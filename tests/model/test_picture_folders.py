@@ -1,8 +1,11 @@
 """Names of pictures and their folders, in order, and as prompts."""
 
+import ntpath
+import posixpath
+
 import pytest
 
-from seine_model.picture_folders import folders_in, images_in, natural, prompt_of
+from seine_model.picture_folders import folders_in, images_in, is_below, is_text, natural, prompt_of
 
 
 def test_natural_order():
@@ -14,6 +17,27 @@ def test_natural_order():
 )
 def test_prompts_of_paths(path, prompt):
     assert prompt_of(path) == prompt
+
+
+@pytest.mark.parametrize(
+    ("paths", "path", "folder", "below"),
+    [
+        (ntpath, r"D:\photos", r"C:\ComfyUI\input", False),
+        (ntpath, r"\\server\share\photos", r"C:\ComfyUI\input", False),
+        (ntpath, r"c:\comfyui\Input\photos", r"C:\ComfyUI\input", True),
+        (ntpath, r"C:\ComfyUI\input2", r"C:\ComfyUI\input", False),
+        (posixpath, "/in/a/b", "/in/a", True),
+        (posixpath, "/in/a", "/in/a", True),
+        (posixpath, "/in/ab", "/in/a", False),
+    ],
+)
+def test_what_is_below_a_folder(paths, path, folder, below):
+    assert is_below(path, folder, paths) is below
+
+
+def test_what_is_text():
+    assert is_text("café 猫 😀")
+    assert not is_text("half \ud83d") and not is_text(b"caf\xe9".decode(errors="surrogateescape"))
 
 
 def test_what_is_in_a_folder(tmp_path):

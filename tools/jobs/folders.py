@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seine_model.picture_folders import folders_in, images_in, prompt_of
-from tools.jobs.found import Found, Note, problems
+from seine_model.picture_folders import folders_in, images_in, is_text, prompt_of
+from tools.jobs.found import Found, Note, Problem, problems
 from tools.jobs.job import read_row
 from tools.jobs.naming import file_name
 from tools.jobs.pictures import problem_of
+
+NO_NAME = "its name is no UTF-8 text, and a prompt is read from it; rename it"
 
 
 def jobs_in_folder(folder: Path, settings: Mapping[str, Any], without: Path | None) -> Found:
@@ -26,11 +28,22 @@ def jobs_in_folder(folder: Path, settings: Mapping[str, Any], without: Path | No
     number = 0
     for image in images:
         number += 1
+        where = f"{folder.name}/{image.name}"
+        if not is_text(image.name):
+            yield Problem(where, NO_NAME)
+            continue
         name = _free(file_name(prompt_of(image)), image.name, taken)
-        yield from _job(settings, [image], prompt_of(image), image.stem, name, f"{folder.name}/{image.name}", number)
+        yield from _job(settings, [image], prompt_of(image), image.stem, name, where, number)
     for sub in pairs_in(folder, without):
-        inside, others = images_in(sub)
         where = f"{folder.name}/{sub.name}"
+        try:
+            inside, others = images_in(sub)
+        except OSError as problem:
+            yield Problem(where, f"it cannot be read ({problem.strerror}); let it be read, or take it away")
+            continue
+        if not is_text(sub.name):
+            yield Problem(where, NO_NAME)
+            continue
         if len(inside) < 2:
             yield Note(where, f"skipped: a transition wants two images or more, and it has {len(inside)}")
             continue

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.jobs.job import Job
+from tools.jobs.values import escaped
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Problem:
     begins: bool = True
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}".replace("\r", " ").replace("\n", " ")
+        return _on_one_line(f"{self.where}: {self.what}")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Note:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}".replace("\r", " ").replace("\n", " ")
+        return _on_one_line(f"{self.where}: {self.what}")
 
 
 Found = Iterator[Job | Problem | Note]
@@ -41,3 +42,7 @@ def problems(where: str, all_of_them: list[str]) -> Iterator[Problem]:
     """One for each thing that is wrong with a row."""
     for index, what in enumerate(all_of_them):
         yield Problem(where, what, begins=index == 0)
+
+
+def _on_one_line(text: str) -> str:
+    return escaped(text).replace("\r", " ").replace("\n", " ")

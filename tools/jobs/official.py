@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seine_model.picture_folders import images_in, prompt_of
+from seine_model.picture_folders import images_in, is_text, prompt_of
 from tools.jobs.fields import FEWEST_STEPS, MOST_SEED
-from tools.jobs.folders import listed, pairs_in, taken_ends
+from tools.jobs.folders import NO_NAME, listed, pairs_in, taken_ends
 from tools.jobs.found import Found, Note, Problem, problems
 from tools.jobs.frame_masks import mask_problem, read_mask
 from tools.jobs.job import Job
@@ -193,6 +193,9 @@ def _first(values: Values) -> str | None:
     if isinstance(given, bool | dict | list):
         values.wrong("text_prompt", f"{shown(given)} is not text; write a list with one text in it")
         return None
+    if not is_text(str(given)):
+        values.wrong("text_prompt", f"{shown(given)} has half a character; give the whole one")
+        return None
     return str(given)
 
 
@@ -221,7 +224,11 @@ def _inputs(mask: str, source: Path | None, where: str, without: Path | None) ->
     if not images and not subs:
         yield Problem(where, "input_path: the folder has no images; onelast wants the first and last in it: give both")
     for sub in subs or [source]:
-        inside, others = images_in(sub)
+        try:
+            inside, others = images_in(sub)
+        except OSError as problem:
+            yield Problem(where, f"input_path: {sub.name} cannot be read ({problem.strerror}); let it be read")
+            continue
         if len(inside) < 2:
             what = f"input_path: {sub.name} has {len(inside)} image{'s' * (len(inside) != 1)}; a transition wants two"
             yield Problem(where, what)
@@ -241,4 +248,6 @@ def _of_file(mask: str, source: Path, where: str) -> Any:
 
 def _looked_at(where: str, images: list[Path], read_from: str, name: str | None) -> Any:
     wrong = next(filter(None, map(problem_of, images)), None)
+    if not is_text(read_from):
+        wrong = f"{read_from}: {NO_NAME}"
     yield Problem(where, f"input_path: {wrong}") if wrong else (images, read_from, name)

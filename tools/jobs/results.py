@@ -18,6 +18,8 @@ from tools.jobs.digests import digest_of
 from tools.jobs.keys import Keyed
 
 EVENTS, FAILED, LOCK, WINDOWS = "events.jsonl", "failed.jsonl", ".seine-batch.lock", ".seine-windows"
+UTF_8 = {"encoding": "utf-8", "errors": "backslashreplace"}
+"""Of JSON, where an escape stands for a byte of a folder's name that is none."""
 _LEFT = re.compile(rf"\..*\.[0-9a-f]{{32}}{re.escape(PART)}")
 
 
@@ -75,7 +77,7 @@ class Results:
             digest = digest_of(part)
         with whole_file(self.sidecar(job)) as part:
             written = {**facts, "sha256": digest, "bytes": target.stat().st_size}
-            part.write_text(json.dumps(written, ensure_ascii=False, indent=1), encoding="utf-8")
+            part.write_text(json.dumps(written, ensure_ascii=False, indent=1), **UTF_8)
         return target
 
     def remove(self, file: str) -> None:
@@ -93,7 +95,7 @@ class Results:
         self._append(FAILED, {"where": where, "error": error, **facts})
 
     def _append(self, name: str, facts: Mapping[str, Any]) -> None:
-        with open(self.folder / name, "a", encoding="utf-8") as file:
+        with open(self.folder / name, "a", **UTF_8) as file:
             file.write(json.dumps(facts, ensure_ascii=False) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from tools.jobs.keys import Keyed, keyed
 from tools.jobs.models import Models, models_of
 from tools.jobs.official import Official, jobs_of_official, read_official
 from tools.jobs.tables import READERS, jobs_in_table
-from tools.jobs.values import nearest
+from tools.jobs.values import escaped, nearest
 
 YAML = (".yaml", ".yml")
 
@@ -58,17 +59,23 @@ class Source:
         else:
             yield from jobs_in_table(self.path, self.settings, self.folders)
 
+    def _found_on(self, output: Path | None) -> Found:
+        try:
+            yield from self.found(output)
+        except OSError as problem:
+            yield Problem(self.path.name, f"it cannot be read on ({problem}); let it be read")
+
     def jobs(self, models: Models, output: Path | None = None) -> Iterator[Keyed | Problem | Note]:
         """Its jobs with their keys. Two jobs never have one file, unless they are the same."""
         some = False
         with _names() as name_of:
-            for item in self.found(output):
+            for item in self._found_on(output):
                 if isinstance(item, Note | Problem):
                     some = some or isinstance(item, Problem)
                     yield item
                     continue
                 some = True
-                where = self.path.name if item.number is None else f"{self.path.name}, row {item.number}"
+                where = escaped(self.path.name if item.number is None else f"{self.path.name}, row {item.number}")
                 try:
                     job = keyed(item, models)
                 except OSError as problem:
@@ -85,7 +92,7 @@ class Source:
 
 def source_of(path: Path, settings: Mapping[str, Any]) -> Source:
     """The input at a path. Raises NotASource for one that is missing, of another kind, or a broken configuration."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise NotASource(f"{path}: there is no such file or folder")
     path = path.absolute()
     if path.is_dir():
@@ -110,7 +117,7 @@ def _is_list(path: Path) -> bool:
             for event in yaml.parse(file):
                 if isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent | yaml.ScalarEvent):
                     return isinstance(event, yaml.SequenceStartEvent)
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
         return False
     return True
 

@@ -17,6 +17,10 @@ Row = tuple[int, int, Any]
 """Number of the row, number of its line, and its values; a text is what is wrong with it."""
 
 
+_NO_VALUE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What a YAML reader raises where a value is not of the kind that it looks like, as the date 2024-13-45."""
+
+
 class Unreadable(ValueError):
     """The rest of a file cannot be read; the message says where and why."""
 
@@ -37,7 +41,7 @@ def jobs_in_table(path: Path, settings: Mapping[str, Any], folders: Sequence[Pat
                 yield from problems(where, job)
             else:
                 yield job
-    except (Unreadable, UnicodeDecodeError, csv.Error) as problem:
+    except (Unreadable, UnicodeDecodeError, csv.Error, OSError) as problem:
         yield Problem(f"{path.name}, after row {row_number}", f"it cannot be read on: {problem}")
         return
     if not row_number:
@@ -107,9 +111,13 @@ def _yaml(path: Path) -> Iterator[Row]:
                     row = loader.construct_document(node)
                 except yaml.constructor.ConstructorError as problem:
                     row = f"it cannot be read: {problem.problem}; write plain values"
+                except _NO_VALUE as problem:
+                    row = f"it cannot be read ({problem}); write plain values, and in quotes what is no number or date"
                 yield number, line, row
         except yaml.YAMLError as problem:
             raise Unreadable(str(problem)) from problem
+        except RecursionError as problem:
+            raise Unreadable("a row is nested deeper than can be read; write keys with values") from problem
         finally:
             loader.dispose()
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from seine_model.picture_folders import is_text
+
 MOST_SHOWN = 60
 _WHOLE = re.compile(r"[+-]?\d{1,20}(?:\.0+)?")
 _TRUE_FALSE = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -19,6 +21,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     lowered = {name.lower(): name for name in reversed(known)}
     found = difflib.get_close_matches(str(word).lower(), lowered, 1, 0.5)
     return lowered[found[0]] if found else f"one of {', '.join(known)}"
+
+
+def escaped(text: str) -> str:
+    """A text that can be written as UTF-8: what is no whole character in it is escaped."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def shown(value: Any) -> str:
@@ -79,7 +86,7 @@ class Values:
         value = self._values[key]
         try:
             read = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             read = math.nan
         if math.isnan(read):
             self.wrong(key, f"{shown(value)} is not a number; give one from {low:g} to {high:g}, such as {default:g}")
@@ -96,6 +103,9 @@ class Values:
         value = self._values[key]
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             self.wrong(key, f"{shown(value)} is not text; write it in quotes")
+            return default
+        if not is_text(str(value)):
+            self.wrong(key, f"{shown(value)} has half a character, which nothing can write; give the whole one")
             return default
         return str(value)
 

@@ -44,10 +44,7 @@ class Images:
         if path is None or not path.is_relative_to(self._root):
             return f"{name!r:.60} is not below the server's folder of images; give a path below it"
         inside = path.relative_to(self._root).as_posix()
-        try:
-            found = find_image(inside, [self._root])
-        except OSError as problem:
-            return f"{inside!r:.60} cannot be read ({problem.strerror}); give an image that can be"
+        found = find_image(inside, [self._root])
         return found.replace(str(self._root), "the server's folder of images") if isinstance(found, str) else found
 
     def keep(self, name: str, file: IO[bytes]) -> Path | str:
