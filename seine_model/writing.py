@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ def whole_file(target: Path, suffix: str = "") -> Iterator[Path]:
     part = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{PART}{suffix}")
     try:
         yield part
+        _to_disk(part)
         os.replace(part, target)
     except OSError as problem:
         if problem.errno is None:  # in words already
@@ -32,3 +34,14 @@ def whole_file(target: Path, suffix: str = "") -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def _to_disk(file: Path) -> None:
+    """Have a file's bytes on the disk before its name is: else a machine that crashes may leave the name of an empty
+    one."""
+    with open(file, "rb+") as written:
+        try:
+            os.fsync(written.fileno())
+        except OSError as problem:
+            if problem.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):  # some file systems have no such thing
+                raise

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import json
 import os
@@ -26,6 +27,9 @@ from tools.hosting import environment, hosts
 from tools.hosting.environment import SetupError
 from tools.hosting.server import ServerError
 from tools.jobs.options import add_options, check, settings_of
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk says."""
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -68,11 +72,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # who reads the jobs has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return 1
+    except OSError as problem:
+        if problem.errno not in (None, *FULL):  # None: in words already
+            raise
+        remedy = "" if problem.errno is None else ": free space, and run the same command again"
+        print(f"error: {problem}{remedy}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _say_no_more()
+        return 2
     except KeyboardInterrupt:
         print("cancelled; what is finished stays, and the same command goes on from there", file=sys.stderr)
         return 130
+
+
+def _say_no_more() -> None:
+    """What has not been printed yet is dropped, and not tried once more in the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +111,7 @@ def _remembered_digest(file: Path) -> str:
     if name not in known:
         known = {other: digest for other, digest in known.items() if not other.startswith(f"{file} ")}
         known[name] = digest_of(file)
-        with whole_file(memory) as part:
+        # It is read again next time where it cannot be remembered.
+        with suppress(OSError), whole_file(memory) as part:
             part.write_text(json.dumps(known), encoding="utf-8")
     return known[name]

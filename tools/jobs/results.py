@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ EVENTS, FAILED, LOCK, WINDOWS = "events.jsonl", "failed.jsonl", ".seine-batch.lo
 UTF_8 = {"encoding": "utf-8", "errors": "backslashreplace"}
 """Of JSON, where an escape stands for a byte of a folder's name that is none."""
 _LEFT = re.compile(rf"\..*\.[0-9a-f]{{32}}{re.escape(PART)}")
+
+
+class Unwritable(OSError):
+    """A record cannot be added to: its disk is full, most often; the message says what to do."""
 
 
 class Results:
@@ -46,7 +50,10 @@ class Results:
             if not try_lock(lock):
                 raise SetupError(f"--output: another run writes to {self.folder}: wait for it, or name another folder")
             self._tidy()
-            (self.folder / FAILED).unlink(missing_ok=True)
+            try:
+                (self.folder / FAILED).unlink(missing_ok=True)
+            except OSError as problem:
+                raise SetupError(f"--output: {FAILED} cannot be begun anew ({problem}): remove it") from problem
             try:
                 yield
             finally:
@@ -54,7 +61,8 @@ class Results:
 
     def _tidy(self) -> None:
         for path in _half_written(self.folder):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
 
     def sidecar(self, job: Keyed) -> Path:
         return self.folder / f"{job.file}.json"
@@ -63,7 +71,7 @@ class Results:
         """Whether the clip is there, made from just this."""
         try:
             facts = json.loads(self.sidecar(job).read_text(encoding="utf-8"))
-            return facts["key"] == job.key and (self.folder / job.file).is_file()
+            return facts["key"] == job.key and is_whole(self.folder / job.file, facts)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -95,15 +103,35 @@ class Results:
         self._append(FAILED, {"where": where, "error": error, **facts})
 
     def _append(self, name: str, facts: Mapping[str, Any]) -> None:
-        with open(self.folder / name, "a", **UTF_8) as file:
-            file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+        try:
+            with open(self.folder / name, "a", **UTF_8) as file:
+                file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+        except OSError as problem:
+            raise Unwritable(
+                f"{self.folder / name} cannot be written to ({problem.strerror}): free space on its disk, or have it "
+                "written to, and run the same again: what is finished stays"
+            ) from problem
 
 
-def _half_written(folder: Path) -> Iterator[Path]:
+def is_whole(clip: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a clip is there as its sidecar says: a machine that crashed may have lost its end."""
+    size = clip.stat().st_size
+    return clip.is_file() and facts.get("bytes", size) == size
+
+
+def entries_of(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, one by one; nothing of one that may not be read, as a disk's lost+found."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except PermissionError:
+        return
+
+
+def _half_written(folder: str | Path) -> Iterator[Path]:
     """What killed runs left below a folder, looked through entry by entry: it may hold a hundred thousand clips."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _half_written(Path(entry.path))
-            elif _LEFT.fullmatch(entry.name):
-                yield Path(entry.path)
+    for entry in entries_of(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _half_written(entry.path)
+        elif _LEFT.fullmatch(entry.name):
+            yield Path(entry.path)

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Clips:
         """Find again what is there and what waits, and begin."""
         for found in await asyncio.to_thread(finished, self._results):
             self._found(found)
-        for asked, key, row in self._rows.rows():
+        for asked, key, row in self._rows.rows(self._lost):
             self._again(asked, key, row)
         self._images.tidy()
         self._places_at_work = [asyncio.create_task(self._work()) for _ in range(self._places)]
@@ -142,7 +142,7 @@ class Clips:
             self._results.remove(clip.file)
         self._ended(clip)
         self._forget(clip)
-        self._results.event("deleted", id=clip.name, key=key, state=clip.state)
+        self._note(lambda: self._results.event("deleted", id=clip.name, key=key, state=clip.state))
         return True
 
     def _accept(self, item: Keyed, asked: float, images: list[Path]) -> Clip:
@@ -177,15 +177,30 @@ class Clips:
         except OSError as problem:
             item = [str(problem)]
         if isinstance(item, list):
-            self._results.failed(key, "; ".join(item), key=key, cause="job")
+            self._note(lambda: self._results.failed(key, "; ".join(item), key=key, cause="job"))
         elif self._results.done(item):
             clip = self._there(item)
-            self._results.event("made", id=clip.name, key=clip.key, file=clip.file, seconds=clip.seconds)
+            facts = {"id": clip.name, "key": clip.key, "file": clip.file, "seconds": clip.seconds}
+            self._note(lambda: self._results.event("made", **facts))
         else:
-            self._rows.add(item.key, row, asked)
             self._accept(item, asked, self._images.hold(item.job.images))
-        if isinstance(item, list) or item.key != key or key not in self._waiting:
-            self._rows.remove(key)
+            if item.key == key or not self._note(lambda: self._rows.add(item.key, row, asked)):
+                return
+        self._rows.remove(key)
+
+    def _lost(self, key: str, why: str) -> None:
+        """A row that was accepted cannot be read any more."""
+        self._note(lambda: self._results.failed(key, why, key=key, cause="file"))
+        self._note(lambda: self._results.event("failed", key=key, error=why))
+
+    def _note(self, write: Callable[[], Any]) -> bool:
+        """Write down what has happened; whether it could be. A full disk ends neither the queue nor its start."""
+        try:
+            write()
+        except OSError as problem:
+            say(f"{self._results.folder}: it cannot be written to ({problem}): free space on its disk")
+            return False
+        return True
 
     async def _work(self) -> None:
         """Make what waits, one after the other."""
@@ -200,7 +215,7 @@ class Clips:
             if self._clips.get(clip.key) is clip:
                 self._write_down(clip, _outcome(call))
             else:  # deleted meanwhile: what it may have made until it ended is removed before anyone makes it anew
-                self._results.remove(clip.file)
+                self._note(lambda clip=clip: self._results.remove(clip.file))
             del self._calls[clip.file.casefold()]
             self._more.set()
 
@@ -227,10 +242,7 @@ class Clips:
     def _write_down(self, clip: Clip, outcome: Outcome) -> None:
         clip.state, clip.seconds = (MADE, outcome.seconds) if outcome.made else (FAILED, None)
         clip.error = None if outcome.made else outcome.error.strip().partition("\n")[0]
-        try:
-            write_down(clip.item, outcome, self._results, self._tally)
-        except OSError as problem:
-            say(f"{self._results.folder}: it cannot be written to ({problem}): free space on its disk")
+        self._note(lambda: write_down(clip.item, outcome, self._results, self._tally))
         if outcome.made:
             self._lasted.append(outcome.seconds)
         else:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seine_model.writing import whole_file
 from tools.jobs.fields import FORMATS
-from tools.jobs.results import Results
+from tools.jobs.results import Results, entries_of, is_whole
 
 SERVICE = ".seine-service"
+ASIDE = ".unreadable"
 SIDECARS = tuple(f".{ending}.json" for ending in FORMATS)
 
 
@@ -45,12 +46,22 @@ class WaitingRows:
     def remove(self, key: str) -> None:
         (self._folder / f"{key}.json").unlink(missing_ok=True)
 
-    def rows(self) -> list[tuple[float, str, dict[str, Any]]]:
-        """When each was asked for, its key, and its values; the first is first."""
+    def rows(self, unreadable: Callable[[str, str], None]) -> list[tuple[float, str, dict[str, Any]]]:
+        """When each was asked for, its key, and its values; the first is first.
+
+        unreadable: is told the key of one that cannot be read, as a crash may leave it, and why; it is set aside, and
+        not read again.
+        """
         found = []
         for path in self._folder.glob("*.json"):
-            held = json.loads(path.read_text(encoding="utf-8"))
-            found.append((held["asked"], path.stem, held["row"]))
+            try:
+                held = json.loads(path.read_text(encoding="utf-8"))
+                found.append((float(held["asked"]), path.stem, dict(held["row"])))
+            except (OSError, ValueError, KeyError, TypeError) as problem:
+                aside = path.with_suffix(ASIDE)
+                with suppress(OSError):
+                    path.replace(aside)
+                unreadable(path.stem, f"its row cannot be read ({problem}), and is now {aside}; ask for it again")
         return sorted(found, key=lambda each: each[:2])
 
 
@@ -60,27 +71,26 @@ def finished(results: Results) -> list[Finished]:
 
 
 def _finished(folder: Path, top: Path) -> Iterator[Finished]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith("."):
-                    yield from _finished(Path(entry.path), top)
-            elif entry.name.endswith(SIDECARS):
-                clip = read_sidecar(Path(entry.path), top)
-                if clip is not None:
-                    yield clip
+    for entry in entries_of(folder):
+        if entry.is_dir(follow_symlinks=False):
+            if not entry.name.startswith("."):
+                yield from _finished(Path(entry.path), top)
+        elif entry.name.endswith(SIDECARS):
+            clip = read_sidecar(Path(entry.path), top)
+            if clip is not None:
+                yield clip
 
 
 def read_sidecar(sidecar: Path, top: Path) -> Finished | None:
-    """The clip of a sidecar below the folder `top`; None where it is no sidecar, or its clip is gone."""
+    """The clip of a sidecar below the folder `top`; None where it is no sidecar, or its clip is not whole."""
     clip = sidecar.with_suffix("")
     try:
         facts = json.loads(sidecar.read_text(encoding="utf-8"))
         texts = [str(facts[name]) for name in ("key", "id", "kind", "prompt")]
         time, seconds = sidecar.stat().st_mtime, float(facts["seconds"])
+        if not is_whole(clip, facts):
+            return None
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if not clip.is_file():
         return None
     key, name, kind, prompt = texts
     return Finished(key, name, clip.relative_to(top).as_posix(), kind, prompt, time, seconds)
