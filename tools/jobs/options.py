@@ -8,6 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tools.hosting import hosts
+from tools.hosting.environment import SetupError
+from tools.jobs.values import NO_VALUE, shown
+
+TEXTS = (
+    *("id", "prompt", "negative"),
+    *("ckpt", "pretrained_model_path", "input_path", "save_path", "additional_prompt", "negative_prompt"),
+)
+"""Keys of rows and of official configurations whose values are never anything else."""
+TEXTS_OR_LISTS = ("images", "text_prompt")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +46,27 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def settings_of(given: Iterable[str]) -> dict[str, Any]:
-    """Keys and values of --set; a value is read as in a YAML file."""
+    """Keys and values of --set: texts are as they are typed, other values are read as in a YAML file.
+
+    Raises SetupError for one that cannot be read.
+    """
+    settings = {}
+    for each in given:
+        key, _, value = each.partition("=")
+        settings[key.strip()] = _value(key.strip(), value)
+    return settings
+
+
+def _value(key: str, typed: str) -> Any:
     import yaml
 
-    return {key.strip(): yaml.safe_load(value) for key, _, value in (each.partition("=") for each in given)}
+    if key in TEXTS:
+        return typed
+    try:
+        read = yaml.safe_load(typed)
+    except (yaml.YAMLError, RecursionError, *NO_VALUE) as problem:
+        if key in TEXTS_OR_LISTS:
+            return typed
+        words = getattr(problem, "problem", None) or problem
+        raise SetupError(f"--set {key}: {shown(typed)} cannot be read ({words}): put it in YAML's quotes") from problem
+    return typed if key in TEXTS_OR_LISTS and not isinstance(read, list) else read

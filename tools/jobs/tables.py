@@ -11,14 +11,10 @@ from typing import Any
 from tools.jobs.found import Found, Problem, problems
 from tools.jobs.job import read_row
 from tools.jobs.pictures import find_image
-from tools.jobs.values import shown
+from tools.jobs.values import NO_VALUE, shown
 
 Row = tuple[int, int, Any]
 """Number of the row, number of its line, and its values; a text is what is wrong with it."""
-
-
-_NO_VALUE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
-"""What a YAML reader raises where a value is not of the kind that it looks like, as the date 2024-13-45."""
 
 
 class Unreadable(ValueError):
@@ -111,7 +107,7 @@ def _yaml(path: Path) -> Iterator[Row]:
                     row = loader.construct_document(node)
                 except yaml.constructor.ConstructorError as problem:
                     row = f"it cannot be read: {problem.problem}; write plain values"
-                except _NO_VALUE as problem:
+                except NO_VALUE as problem:
                     row = f"it cannot be read ({problem}); write plain values, and in quotes what is no number or date"
                 yield number, line, row
         except yaml.YAMLError as problem:

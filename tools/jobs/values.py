@@ -11,6 +11,9 @@ from typing import Any
 from seine_model.picture_folders import is_text
 
 MOST_SHOWN = 60
+NO_VALUE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What a YAML reader raises, beside its own errors, where a value is not of the kind that it looks like, as the date
+2024-13-45."""
 _WHOLE = re.compile(r"[+-]?\d{1,20}(?:\.0+)?")
 _TRUE_FALSE = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
