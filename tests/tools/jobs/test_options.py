@@ -7,6 +7,7 @@ from tools.hosting.environment import SetupError
 from tools.jobs.options import settings_of
 
 KEYS = ("prompt", "negative", "id", "additional_prompt", "text_prompt", "images", "input_path")
+NESTED = pytest.param("[" * 9000, id="nested")
 TYPED = ("a: b: c", "@blur", "*blurry*", "[blurry", "%x", "boat #1", "a 'quoted' \"word\"", "yes", "7", "null", " , x")
 
 
@@ -29,7 +30,7 @@ def test_other_values_are_those_of_yaml():
     }
 
 
-@pytest.mark.parametrize("typed", ["a: b: c", "@7", "*7", "[7", "%7", "2024-13-45", "!!int ''", "!!bool 7", "[" * 9000])
+@pytest.mark.parametrize("typed", ["a: b: c", "@7", "*7", "[7", "%7", "2024-13-45", "!!int ''", "!!bool 7", NESTED])
 def test_what_cannot_be_read_is_said_with_its_key(typed):
     with pytest.raises(SetupError, match=r"^--set steps: .* cannot be read \(.*\): put it in YAML's quotes$"):
         settings_of([f"steps={typed}"])

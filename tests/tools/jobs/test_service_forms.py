@@ -1,4 +1,4 @@
-"""Prompts of forms that bring an image: as of a file of that name in a folder."""
+"""Names of images: prompts are read from them, and answers have them without where they are."""
 
 from __future__ import annotations
 
@@ -42,3 +42,34 @@ def test_it_is_the_same_after_a_restart(tmp_path):
     with serving(tmp_path) as (client, _):
         wait_for(client, made=1)
         assert client.get(f"{CLIPS}/{key}").json()["prompt"] == "a red"
+
+
+def test_no_answer_says_where_files_are_on_the_server(tmp_path):
+    picture(tmp_path / "root/in/b.png")
+    (tmp_path / "out").mkdir()
+
+    def told(client):
+        return client.get(f"{CLIPS}/{key}").json()["inputs"]["images"], client.get(f"{CLIPS}/{key}").text
+
+    with serving(tmp_path, root=tmp_path / "root") as (client, maker):
+        form = {"prompt": "it changes", "images": "in/b.png"}
+        key = client.post(CLIPS, data=form, files=[sent(name=NAME)]).json()["id"]
+        wait_for(client, made=1)
+        images, text = told(client)
+        assert sorted(map(len, images)) == [len("b.png"), 64 + len(".png")] and "b.png" in images
+        assert str(tmp_path) not in text
+        (tmp_path / "out/events.jsonl").unlink()
+        (tmp_path / "out/events.jsonl").mkdir()
+        client.post(CLIPS, json={"prompt": "x"})
+        wait_for(client, failed=1)
+        listed = client.get(CLIPS).text
+        assert "the folder of clips/events.jsonl cannot be written to" in listed and str(tmp_path) not in listed
+        (tmp_path / "out/.seine-service/waiting").rmdir()
+        (tmp_path / "out/.seine-service/waiting").touch()
+        refused = client.post(CLIPS, json={"prompt": "y"})
+        assert refused.status_code == 507 and str(tmp_path) not in refused.text
+    (tmp_path / "out/.seine-service/waiting").unlink()
+    (tmp_path / "out/events.jsonl").rmdir()
+    with serving(tmp_path) as (client, _):  # read from the sidecar
+        found, text = told(client)
+        assert found == images and str(tmp_path) not in text

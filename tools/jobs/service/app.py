@@ -22,7 +22,7 @@ from tools.jobs.job import Job
 from tools.jobs.keys import Keyed, keyed
 from tools.jobs.models import Models
 from tools.jobs.results import Results
-from tools.jobs.service.bodies import FORM, job_of, read_body, row_of
+from tools.jobs.service.bodies import FORM, disk_words, job_of, read_body, row_of
 from tools.jobs.service.clip import MADE, Clip, Full, Make, Taken
 from tools.jobs.service.clips import Clips
 from tools.jobs.service.guard import Guard
@@ -151,7 +151,7 @@ def build_app(settings: Settings, models: Models, make: Make, places: int) -> tu
         except Taken as problem:
             raise HTTPException(409, str(problem)) from problem
         except OSError as problem:
-            raise HTTPException(507, str(problem)) from problem
+            raise HTTPException(507, disk_words(problem)) from problem
         finally:
             images.release(held)
         response.headers["Location"] = f"/v1/clips/{clip.key}"

@@ -44,7 +44,7 @@ async def read_body(request: Request, images: Images, settings: dict[str, Any]) 
             except BaseException as problem:
                 images.release(asked.sent.values())
                 if isinstance(problem, OSError):
-                    raise HTTPException(507, str(problem)) from problem
+                    raise HTTPException(507, disk_words(problem)) from problem
                 raise
             return Asked(settings | asked.row, asked.sent, asked.names)
     else:
@@ -68,6 +68,11 @@ def row_of(asked: Asked, job: Job) -> dict[str, Any]:
     """The row as it is read again after a restart, when nothing else tells an image's own name."""
     images = {"images": [str(path) for path in job.images]} if job.images else {}
     return asked.row | {"prompt": job.prompt} | images
+
+
+def disk_words(problem: OSError) -> str:
+    """What a disk refused, without where on this machine; where there is no number, it is in words already."""
+    return str(problem) if problem.errno is None else f"the service's disk: {problem.strerror}; free space on it"
 
 
 def _json(body: bytes) -> dict[str, Any]:

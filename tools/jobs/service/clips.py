@@ -9,7 +9,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from tools.hosting.environment import say
@@ -123,13 +123,18 @@ class Clips:
         return {state: counted[state] for state in STATES}
 
     def facts(self, clip: Clip) -> dict[str, Any]:
-        """Its final inputs; those of a finished one with what it took."""
+        """Its final inputs; those of a finished one with what it took. Images by their names: where they are on this
+        machine is nobody's business."""
+        facts: dict[str, Any] = {}
         if clip.item is not None:
-            return clip.item.described(self._models)
-        with suppress(OSError, ValueError):
-            written = json.loads((self._results.folder / f"{clip.file}.json").read_text(encoding="utf-8"))
-            return {name: value for name, value in written.items() if name != "graph"}
-        return {}
+            facts = clip.item.described(self._models)
+        else:
+            with suppress(OSError, ValueError):
+                facts = json.loads((self._results.folder / f"{clip.file}.json").read_text(encoding="utf-8"))
+        shown = {name: value for name, value in facts.items() if name != "graph"}
+        if "images" in shown:
+            shown["images"] = [PurePath(image.replace("\\", "/")).name for image in shown["images"]]
+        return shown
 
     def delete(self, key: str) -> bool:
         """Take a clip away, whether it waits, is being made, or is there; False where there is none."""
@@ -241,7 +246,8 @@ class Clips:
 
     def _write_down(self, clip: Clip, outcome: Outcome) -> None:
         clip.state, clip.seconds = (MADE, outcome.seconds) if outcome.made else (FAILED, None)
-        clip.error = None if outcome.made else outcome.error.strip().partition("\n")[0]
+        error = outcome.error.replace(str(self._results.folder), "the folder of clips")
+        clip.error = None if outcome.made else error.strip().partition("\n")[0]
         self._note(lambda: write_down(clip.item, outcome, self._results, self._tally))
         if outcome.made:
             self._lasted.append(outcome.seconds)
