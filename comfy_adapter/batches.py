@@ -34,6 +34,8 @@ class Pictures:
     last: Path | None
     prompt: str
     name: str
+    among: int = 2
+    """Images that were found for the two ends."""
 
 
 def find_source(source: str) -> Path:
@@ -66,7 +68,7 @@ def read_batch(source: str, prompt: str) -> list[Pictures | ValueError]:
     """
     path = find_source(source)
     try:
-        jobs = list(_of_table(path, prompt) if path.is_file() else _of_folder(path, prompt))
+        jobs = list(_jobs(path, prompt))
     except OSError as error:
         raise ValueError(f"source: {source} cannot be read ({error.strerror}): give ComfyUI the right to") from error
     if not jobs:
@@ -84,18 +86,20 @@ def job_at(jobs: list[Pictures | ValueError], index: int) -> Pictures:
     job = jobs[index]
     if isinstance(job, ValueError):
         raise job
+    if job.among > 2:
+        notice(f"source: of {job.name} the first and the last of {job.among} images are taken")
     return job
 
 
 def state_of(source: str) -> str:
-    """Another one when a file below the source was added, removed, renamed or changed."""
-    path = find_source(source)
-    places = sorted(path.rglob("*")) if path.is_dir() else [path, *_images_of_table(path)]
+    """Another one when a file that a job is made of was added, removed, renamed or changed, or another job is one."""
     facts = hashlib.sha256()
-    for each in places:
-        if each.is_file():
-            stat = each.stat()
-            facts.update(os.fsencode(each) + f"\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
+    for job in read_batch(source, ""):
+        facts.update(f"{job}\n".encode("utf-8", "surrogateescape"))
+        for each in (job.first, job.last) if isinstance(job, Pictures) else ():
+            if each is not None:
+                stat = each.stat()
+                facts.update(f"{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
     return facts.hexdigest()
 
 
@@ -103,12 +107,23 @@ def picture(path: Path) -> Tensor:
     """IMAGE ``[1, H, W, 3]``, or with 4 channels where it is transparent. Raises ValueError for what cannot be read."""
     try:
         with Image.open(path) as image:
-            turned = ImageOps.exif_transpose(image)
+            turned = _of_eight_bits(ImageOps.exif_transpose(image))
             transparent = "A" in turned.getbands() or "transparency" in turned.info
             pixels = numpy.array(turned.convert("RGBA" if transparent else "RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"source: {path.name} cannot be read as an image ({error}): replace it") from error
     return kept(torch.from_numpy(pixels).float().div(255).unsqueeze(0))
+
+
+def _of_eight_bits(image: Image.Image) -> Image.Image:
+    """An image of 16 bits of gray, which Pillow would cut off at 255, in eight."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((numpy.asarray(image).clip(0, 65535) // 257).astype(numpy.uint8))
+
+
+def _jobs(path: Path, prompt: str) -> Iterator[Pictures | ValueError]:
+    return _of_table(path, prompt) if path.is_file() else _of_folder(path, prompt)
 
 
 def _tried(make: Callable[..., Pictures], *given: Any) -> Pictures | ValueError:
@@ -143,9 +158,7 @@ def _transition(folder: Path, prompt: str) -> Pictures:
             f"source: {folder.name} has fewer than the two images that a transition wants ({len(inside)}): put them "
             "there, or take the sub-folder away"
         )
-    if len(inside) > 2:
-        notice(f"source: of {folder.name} the first and the last of {len(inside)} images are taken")
-    return Pictures(inside[0], inside[-1], prompt or prompt_of(folder), folder.name)
+    return Pictures(inside[0], inside[-1], prompt or prompt_of(folder), folder.name, len(inside))
 
 
 def _readable(path: Path) -> Path:
@@ -219,8 +232,3 @@ def _image(table: Path, name: str, where: str) -> Path:
                 raise ValueError(f"{where}: {name} is no image: give a file that ends in {', '.join(ENDINGS)}")
             return Path(path)
     raise ValueError(f"{where}: there is no image {name!r:.60} beside the table or in the input folder: put it there")
-
-
-def _images_of_table(path: Path) -> list[Path]:
-    jobs = [job for job in _of_table(path, "") if isinstance(job, Pictures)]
-    return [image for job in jobs for image in (job.first, job.last) if image is not None]

@@ -68,6 +68,24 @@ def test_a_folder_is_looked_at_anew(client, inputs):
 
 
 @pytest.mark.one_host
+def test_a_linked_folder_is_looked_at_anew_too(client, inputs, tmp_path):
+    for number in range(3):
+        picture(tmp_path / "elsewhere" / f"{number}.png", 30)
+    (inputs / "links").mkdir()
+    (inputs / "links" / "a").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert given(client, "links")[3:] == ([30], [30])
+    picture(tmp_path / "elsewhere" / "0.png", 90)
+    assert given(client, "links")[3:] == ([90], [30])
+
+
+@pytest.mark.one_host
+def test_an_image_of_sixteen_bits_of_gray_is_as_bright_as_it_is(client, inputs):
+    (inputs / "deep").mkdir()
+    Image.new("I;16", (8, 8), 100 * 257).save(inputs / "deep" / "depth.png")
+    assert given(client, "deep", last=False)[3] == [100]
+
+
+@pytest.mark.one_host
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_a_table(client, inputs, ending):
     pairs(inputs / "table")
