@@ -33,11 +33,22 @@ def prompt_rows(embeddings: Tensor, frames: int, videos: int) -> Tensor:
 
 
 def travel(clip: Any, script: str, frames: int, blend: bool) -> list:
-    """CONDITIONING with an embedding for each frame ``[frames, tokens, width]``, see `parse_prompt_travel`."""
+    """CONDITIONING with an embedding for each frame ``[frames, tokens, width]``, see `parse_prompt_travel`.
+
+    A CLIP whose hooks are scheduled encodes anew for each of its ranges of the steps: there is an entry for each.
+    """
     prompts = parse_prompt_travel(script, frames)
-    encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(prompt.prompt))[0] for prompt in prompts]
+    encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(prompt.prompt)) for prompt in prompts]
+    shares = [weights(prompts, frame, blend) for frame in range(frames)]
+    # The ranges are the CLIP's, so all prompts have the same.
+    return [
+        [_per_frame([part[0] for part in parts], shares), dict(parts[0][1])] for parts in zip(*encoded, strict=True)
+    ]
+
+
+def _per_frame(embeddings: list[Tensor], shares: list[list[tuple[int, float]]]) -> Tensor:
+    """Embeddings ``[1, tokens, width]`` of prompts as one for each frame, by the shares that it has of them."""
     # Repeated tokens change nothing for attention: prompts of several lengths become one.
-    tokens = math.lcm(*(embedding.shape[1] for embedding, _ in encoded))
-    alike = [embedding.repeat(1, tokens // embedding.shape[1], 1) for embedding, _ in encoded]
-    rows = [sum(alike[index] * share for index, share in weights(prompts, frame, blend)) for frame in range(frames)]
-    return [[torch.cat(rows), dict(encoded[0][1])]]
+    tokens = math.lcm(*(embedding.shape[1] for embedding in embeddings))
+    alike = [embedding.repeat(1, tokens // embedding.shape[1], 1) for embedding in embeddings]
+    return torch.cat([sum(alike[index] * share for index, share in mixed) for mixed in shares])

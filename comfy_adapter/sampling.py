@@ -225,7 +225,7 @@ def _keep_from_latent(model: Any, conditioning: list, latent: dict[str, Any], ma
     if not require_seine(model).reads_keyframes and kept_frames(frames):
         refuse_keyframes("mask")
     if len(frames) == 1:  # one mask is for all frames
-        carried = conditioning[0][1].get(FRAMES)
+        carried = next((options[FRAMES] for _, options in conditioning if FRAMES in options), None)
         frames = frames.expand(carried if isinstance(carried, int) and carried > 0 else rows)
     if rows % len(frames):
         raise ValueError(

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from tests.graphs import clip, latents, node, sampled
 from tools.hosting.client import ExecutionFailed
@@ -13,20 +12,6 @@ ACTING = (
     "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn_temp.to_v.lora_{}.weight",
 )
 MOTION = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor."
-
-
-@pytest.fixture(scope="session")
-def write_lora(server):
-    folder = server.models / "loras"
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def write(name: str, key: str, width: int) -> str:
-        generator = torch.Generator().manual_seed(1)
-        parts = {"up": torch.randn(width, 2, generator=generator), "down": torch.randn(2, width, generator=generator)}
-        save_file({key.format(part): value for part, value in parts.items()}, folder / f"{name}.safetensors")
-        return f"{name}.safetensors"
-
-    return write
 
 
 def with_lora(name: str, loader: str = "LoraLoaderModelOnly") -> dict:

@@ -25,6 +25,22 @@ def test_the_sampler_s_mask_on_a_finished_clip(client):
     assert len(latents(client, graph)["latent"]) == FRAMES
 
 
+def test_one_mask_for_clips_whose_first_prompt_passed_no_clip(client):
+    """How long a clip is stands in whichever prompt of the combined ones carries it."""
+
+    def combined(*order):
+        graph = sampled(clip("text to video", images=0, videos=2), mask=["free", 0])
+        graph["free"] = node("SolidMask", value=1.0, width=SIZE, height=SIZE)
+        for name, wire in (("positive", ["clip", 0]), ("negative", ["clip", 1])):
+            first, second = (wire, [name, 0]) if order == ("clip", "plain") else ([name, 0], wire)
+            graph[f"both {name}"] = node("ConditioningCombine", conditioning_1=first, conditioning_2=second)
+            graph["sample"]["inputs"][name] = [f"both {name}", 0]
+        return latents(client, graph)["latent"]
+
+    wanted = combined("clip", "plain")
+    assert (combined("plain", "clip") - wanted).abs().max() < 1e-3 * wanted.abs().max()
+
+
 def test_prompts_wired_past_the_images(client):
     graph = sampled(clip(), positive=["positive", 0], negative=["negative", 0])
     refused(client, graph, "positive, negative: latent_image is of a clip with 1 given frames, of which these prompts")
