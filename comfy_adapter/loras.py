@@ -1,7 +1,8 @@
-"""LoRAs that have nothing for SEINE are refused where they are loaded; the host says so in its log alone."""
+"""LoRAs that have nothing for SEINE are refused; the host says so in its log alone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -16,6 +17,8 @@ _REMEDY = (
     "SEINE takes LoRAs for Stable Diffusion 1.5 in every naming that ComfyUI knows for it. Not those for SDXL, SD 2 or "
     "Flux, no motion LoRAs of AnimateDiff, no names that begin with base_model: choose another file, or bypass the node"
 )
+_OF_TEXT_ENCODER = re.compile("lora_te|text_model|text_encoder")
+"""In every name that the host knows for a weight of a text encoder."""
 
 
 def prepare_loras(patcher: Any) -> None:
@@ -29,6 +32,19 @@ def check_lora(patches: Mapping[Any, Any], model: nn.Module) -> None:
     """Raises ValueError for patches of which there are none, or of which most fit none of the model's weights."""
     if not patches:
         raise ValueError(f"lora_name: nothing in this file is for SEINE's network. {_REMEDY}")
+    _check_sizes(patches, model, "lora_name")
+
+
+def check_hook(hook: Any, patches: Mapping[Any, Any], strength: float, model: nn.Module) -> None:
+    """`check_lora` of a hook LoRA, which the host loads only when it samples; it may be for the text encoder alone."""
+    if patches:
+        _check_sizes(patches, model, "hook LoRA")
+    elif strength and not _acts_on_text(hook):
+        raise ValueError(f"hook LoRA: nothing in its file is for SEINE's network. {_REMEDY}")
+
+
+def _check_sizes(patches: Mapping[Any, Any], model: nn.Module, name: str) -> None:
+    """Raises ValueError for patches (input `name`) of which most fit none of the model's weights."""
     sizes = {key: size for key, patch in patches.items() if isinstance(key, str) and (size := _size_of(patch))}
     if not sizes:
         return  # nodes that merge models patch every weight by itself, and naming all weights takes time
@@ -39,7 +55,7 @@ def check_lora(patches: Mapping[Any, Any], model: nn.Module) -> None:
         key = others[0]
         rows, numbers = sizes[key]
         raise ValueError(
-            f"lora_name: {len(others)} of {len(sizes)} weights in this file are for a network of other widths, as "
+            f"{name}: {len(others)} of {len(sizes)} weights in this file are for a network of other widths, as "
             f"[{rows}, {numbers // rows}] for {list(weights[key].shape)}, {key}. {_REMEDY}"
         )
 
@@ -61,7 +77,8 @@ class _Looking:
         return {key: value for key, value in weights.items() if not key.endswith(SUFFIXES)}
 
     def add_hook_patches(self, hook: Any, patches: Mapping[Any, Any], *strengths: float, **named: float) -> list:
-        check_lora(patches, self.model)
+        strength = strengths[0] if strengths else named.get("strength_patch", 1.0)
+        check_hook(hook, patches, strength, self.model)
         return super().add_hook_patches(hook, patches, *strengths, **named)
 
 
@@ -70,6 +87,12 @@ def _looking(patcher_class: type) -> type:
     if issubclass(patcher_class, _Looking):
         return patcher_class
     return type(f"Seine{patcher_class.__name__}", (_Looking, patcher_class), {})
+
+
+def _acts_on_text(hook: Any) -> bool:
+    """Whether a hook of the host brings weights of a text encoder, and applies them."""
+    weights = getattr(hook, "weights", None) or {}
+    return bool(getattr(hook, "strength_clip", 0)) and any(_OF_TEXT_ENCODER.search(str(key)) for key in weights)
 
 
 def _size_of(patch: Any) -> tuple[int, int] | None:
