@@ -152,10 +152,10 @@ class SEINEGuidanceInterval(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Where guidance ends: 1 is with the last step.",
+                    tooltip="Where guidance ends: 1 is with the last step. The same as start_percent: no guidance.",
                 ),
             ],
-            outputs=[io.Model.Output(tooltip="SEINE, for any sampler.")],
+            outputs=[io.Model.Output(tooltip="SEINE, for any sampler or guider.")],
         )
 
     @classmethod

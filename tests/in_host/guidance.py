@@ -9,6 +9,7 @@ from comfyui_seine.comfy_adapter.files import model_path, register_folder
 
 
 def main() -> dict[str, Any]:
+    import comfy.samplers
     import torch
 
     register_folder()
@@ -41,7 +42,19 @@ def main() -> dict[str, Any]:
         lambda apply, a: (rows.append(len(a["input"]) // 4), apply(a["input"], a["timestep"], **a["c"]))[1]
     )
     sampling.sample(counted, positive, negative, latent, cfg=6.0, **settings)
+
+    class Unnamed(comfy.samplers.CFGGuider):
+        """A guider whose prompts have names of its own."""
+
+    guider = Unnamed(guidance.in_interval(model, 0.0, 0.0))
+    guider.inner_set_conds({"mine": positive})
+    samples, refused = latent["samples"], ""
+    try:
+        guider.sample(samples, samples, comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.0]))
+    except ValueError as error:
+        refused = str(error)
     return {
+        "refused": refused,
         "everywhere": everywhere,
         "middle": middle,
         "both of two": rows,
