@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ SLOWEST = 0.01
 """Frames per second: slower ones stand longer than a GIF can say."""
 HUNDREDTHS = 100
 """Pillow takes milliseconds, GIF stores hundredths of a second."""
+LONGEST = 10 * 65535
+"""Milliseconds that one frame of a GIF can stand; Pillow adds up those of equal frames, and fails beyond."""
 
 
 def save_gif(images: torch.Tensor, fps: float, prefix: str, dither: bool) -> dict[str, Any]:
@@ -44,8 +47,9 @@ def save_gif(images: torch.Tensor, fps: float, prefix: str, dither: bool) -> dic
     palette = _palette(frames)
     how = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
     progress = comfy.utils.ProgressBar(len(frames))
-    quantized = (_quantized(frame, palette, how, progress) for frame in frames)
-    timing = {"duration": durations(len(frames), fps), "loop": 0}
+    lengths = durations(len(frames), fps)
+    quantized = parted((_quantized(frame, palette, how, progress) for frame in frames), lengths)
+    timing = {"duration": lengths, "loop": 0}
     try:
         with whole_file(folder / file) as part:
             next(quantized).save(part, "GIF", save_all=True, append_images=quantized, disposal=1, **timing)
@@ -58,6 +62,29 @@ def durations(frames: int, fps: float) -> list[int]:
     """Milliseconds of each frame, whole hundredths of a second that add up to the clip's length."""
     ends = [round(index * HUNDREDTHS / fps) for index in range(frames + 1)]
     return [10 * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
+
+
+def parted(frames: Iterator[Image.Image], lengths: Sequence[int]) -> Iterator[Image.Image]:
+    """The frames, in mode P; equal ones that together stand longer than a frame can are parted by one that is not equal
+    for Pillow, but looks the same: a pixel of it is transparent, so what stands there stays."""
+    if sum(lengths) <= LONGEST:
+        yield from frames
+        return
+    before, standing = None, 0
+    for frame, length in zip(frames, lengths, strict=True):
+        standing = standing + length if frame.tobytes() == before else length
+        if standing > LONGEST:
+            frame, standing = _with_a_transparent_pixel(frame), length
+        before = frame.tobytes()
+        yield frame
+
+
+def _with_a_transparent_pixel(frame: Image.Image) -> Image.Image:
+    marked, place = frame.copy(), (0, 0)
+    other = 1 if frame.getpixel(place) == 0 else 0
+    marked.putpixel(place, other)
+    marked.info["transparency"] = other
+    return marked
 
 
 def _next_file(prefix: str, width: int, height: int) -> tuple[Path, str, str]:

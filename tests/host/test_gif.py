@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from PIL import Image
 
 from tests.graphs import node
@@ -34,6 +35,34 @@ def test_a_gif_has_all_frames_their_colours_and_the_clips_length(client):
     assert sum(durations) == 1140
     for pixel, color in ((shown[0], (0xE0, 0x20, 0x10)), (shown[-1], (0x10, 0x20, 0xE0))):
         assert all(abs(a - b) < 4 for a, b in zip(pixel, color, strict=True))
+
+
+def still(client, color, batch_size):
+    """A GIF of equal frames, each 10 seconds, and of one of another colour at its end: what it shows, and how long."""
+    graph = {
+        "still": node("EmptyImage", width=16, height=16, batch_size=batch_size, color=color),
+        "last": node("EmptyImage", width=16, height=16, batch_size=1, color=0x1020E0),
+        "clip": node("ImageBatch", image1=["still", 0], image2=["last", 0]),
+        "save": node("SEINESaveGIF", images=["clip", 0], filename_prefix="gifs/still", fps=0.1, dither=True),
+    }
+    (file,) = client.files(client.run(graph))
+    picture = Image.open(io.BytesIO(client.fetch(file)))
+    shown = []
+    for index in range(picture.n_frames):
+        picture.seek(index)
+        shown.append((picture.info["duration"], picture.convert("RGB").getcolors()))
+    return shown
+
+
+@pytest.mark.parametrize("color", [0, 0xE02010])
+def test_what_stands_longer_than_a_frame_can_is_several_frames(client, color):
+    """A GIF's frame stands 655.35 seconds at most."""
+    *longer, last = still(client, color, 200)
+    assert sum(length for length, _ in longer) == 2_000_000 and last[0] == 10_000
+    assert len(longer) < 10 and max(length for length, _ in longer) <= 655_350
+    for length, colours in (*longer, last):
+        assert [count for count, _ in colours] == [16 * 16], (length, colours)
+    assert {colours[0][1] for _, colours in longer} == {(color >> 16, color >> 8 & 255, color & 255)}
 
 
 def test_names_are_counted_and_bad_rates_refused(client):
