@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load
 
-from tests.graphs import node
+from tests.graphs import node, sampled, saving, windows
 from tests.videos import compared, frames, loudness
 from tools.authoring.render_examples import FPS, VIDEO, VIDEO_FRAMES, video
 from tools.hosting.model_files import SMALL_CFG, SMALL_MODEL
@@ -80,3 +81,39 @@ def test_from_load_video_to_save_video(client, source, tmp_path, direction):
 
 def test_the_templates_video_is_among_the_inputs(client):
     assert f"{VIDEO}.mp4" in str(client.object_info("LoadVideo")["input"]["required"]["file"])
+
+
+def remade(client, source, denoise, in_windows=False):
+    """The guide's video to video: how far the latents of the new video are from those of the source, and its frames."""
+    graph = {
+        "model": node("SEINECheckpointLoader", model_name=SMALL_MODEL, base_name="bundled", weight_dtype="fp32"),
+        "positive": node("CLIPTextEncode", text="a blue ball moves right over a green field", clip=["model", 1]),
+        "negative": node("CLIPTextEncode", text="", clip=["model", 1]),
+        "file": node("LoadVideo", file=client.upload_image(source.name, source)),
+        "parts": node("GetVideoComponents", video=["file", 0]),
+        "scaled": node("ImageScale", image=["parts", 0], upscale_method="area", width=64, height=64, crop="center"),
+        "encoded": node("VAEEncode", pixels=["scaled", 0], vae=["model", 2]),
+    }
+    prompts = {"positive": ["positive", 0], "negative": ["negative", 0]}
+    graph = sampled(graph, **prompts, latent_image=["encoded", 0], denoise=denoise, cfg=SMALL_CFG, steps=12)
+    if in_windows:
+        graph = windows(graph, context_length=8)
+        graph["sample"]["inputs"]["model"] = ["windows", 0]
+    decoding = {"frames_at_a_time": 16, "tiled": False, "tile_size": 512}
+    graph["decoded"] = node("SEINEVAEDecode", samples=["sample", 0], vae=["model", 2], **decoding)
+    graph["video"] = node("CreateVideo", images=["decoded", 0], fps=["parts", 2])
+    graph["saved"] = node("SaveVideo", video=["video", 0], filename_prefix="remade", format="auto", codec="auto")
+    graph = saving(graph, "encoded", "before")
+    files = {file.node_id: client.fetch(file) for file in client.files(client.run(graph))}
+    before, after = (load(files[name])["latent_tensor"] for name in ("before", "latent"))
+    return float((after - before).abs().mean()), files["saved"]
+
+
+def test_video_to_video_keeps_more_of_the_video_the_lower_denoise(client, source, tmp_path):
+    made = [remade(client, source, denoise) for denoise in (0.2, 0.6, 1.0)]
+    less, more, all_new = (distance for distance, _ in made)
+    assert 0 < less < more < all_new
+    (tmp_path / "remade.mp4").write_bytes(made[1][1])
+    assert len(frames(tmp_path / "remade.mp4")) == KNOWN
+    in_windows, _ = remade(client, source, 0.6, in_windows=True)
+    assert less < in_windows < all_new and in_windows != more
