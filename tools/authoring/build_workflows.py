@@ -188,16 +188,16 @@ def _small_clip(images: list[str], prompt: str = BALL_MOVES) -> Workflow:
     return workflow
 
 
-def _saved_enlarged(workflow: Workflow, prefix: str, fps: float | tuple[str, int] = 8.0, x: int = 1690) -> Workflow:
+def _saved_enlarged(workflow: Workflow, prefix: str, fps: float | tuple[str, int] = 8.0) -> Workflow:
     """`workflow` with its frames enlarged to be seen, and made into a video."""
     workflow.steps["enlarged"] = Step(
         "ImageScaleBy",
-        (x, 60),
+        (1690, 60),
         (340, 130),
         {"image": ("decode", 0), "upscale_method": "lanczos", "scale_by": float(SMALL_ENLARGED)},
     )
-    workflow.groups.append(("Enlarge", x - 20, 0, 380, 210, "#a1309b"))
-    return _saved(workflow, "enlarged", fps, prefix, x=x + 410)
+    workflow.groups.append(("Enlarge", 1670, 0, 380, 210, "#a1309b"))
+    return _saved(workflow, "enlarged", fps, prefix, x=2100)
 
 
 def _of_small_model() -> Workflow:
@@ -268,7 +268,6 @@ def workflows() -> dict[str, Workflow]:
             video_workflows.sampled_anew(_small_clip([], RING_MOVES), MOVING_BALL, SMALL_SIZE, 0.65),
             "video/SEINE_video",
             ("parts", 2),
-            x=1690 + video_workflows.FURTHER,
         ),
     }
 

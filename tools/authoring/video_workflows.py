@@ -5,8 +5,6 @@ from __future__ import annotations
 from tools.authoring.graph_formats import Step, Workflow
 
 FRAMES = 16
-FURTHER = 410
-"""How far to the right of a clip's graph what comes behind the video's frames stands."""
 
 ANEW_NOTE = """### A video by another prompt
 Its first 16 frames are encoded, get as much noise as **denoise** says, and are sampled on from there. At 0.5 little \
@@ -21,9 +19,7 @@ Another video: **choose file to upload** in *Load Video*. For what the small mod
 
 def sampled_anew(clip: Workflow, file: str, side: int, denoise: float) -> Workflow:
     """`clip` (load, describe, sample, decode) from the frames of a video, cut to `side` pixels."""
-    for name in ("clip", "sample", "decode"):
-        left, top = clip.steps[name].at
-        clip.steps[name].at = (left + FURTHER, top)
+    del clip.steps["clip"]  # nothing is given but the latents
     scaled = {"image": ("cut", 0), "upscale_method": "area", "width": side, "height": side, "crop": "center"}
     clip.steps |= {
         "file": Step("LoadVideo", (440, 480), (380, 440), {"file": file}),
@@ -32,17 +28,13 @@ def sampled_anew(clip: Workflow, file: str, side: int, denoise: float) -> Workfl
             "ImageFromBatch", (880, 210), (340, 90), {"image": ("parts", 0), "batch_index": 0, "length": FRAMES}
         ),
         "scaled": Step("ImageScale", (880, 360), (340, 170), scaled),
-        "size": Step("GetImageSize", (880, 590), (340, 110), {"image": ("scaled", 0)}),
-        "encoded": Step("VAEEncode", (880, 760), (340, 60), {"pixels": ("scaled", 0), "vae": ("checkpoint", 2)}),
+        "encoded": Step("VAEEncode", (880, 590), (340, 60), {"pixels": ("scaled", 0), "vae": ("checkpoint", 2)}),
     }
-    size = {"width": ("size", 0), "height": ("size", 1), "frames": ("size", 2)}
-    clip.steps["clip"].inputs |= size
-    clip.steps["sample"].inputs |= {"latent_image": ("encoded", 0), "denoise": denoise}
-    clip.groups[2:] = [
+    prompts = {"positive": ("positive", 0), "negative": ("negative", 0)}
+    clip.steps["sample"].inputs |= prompts | {"latent_image": ("encoded", 0), "denoise": denoise}
+    clip.groups[2:3] = [
         ("Your video", 420, 420, 420, 520, "#8A8"),
-        ("Its frames", 860, 0, 380, 840, "#8A8"),
-        ("Clip", 860 + FURTHER, 0, 380, 600, "#8A8"),
-        ("Sampling", 1260 + FURTHER, 0, 380, 880, "#a1309b"),
+        ("Its frames", 860, 0, 380, 670, "#8A8"),
     ]
     clip.notes = [(ANEW_NOTE, 0, 330, 380, 430)]
     return clip

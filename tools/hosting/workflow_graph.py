@@ -72,7 +72,7 @@ def with_inputs(graph: Graph, **changes: Any) -> Graph:
 def with_size(graph: Graph, width: int, height: int) -> Graph:
     """A copy whose clips have this size in pixels; those of a second pass are as much larger as they were."""
     graph = copy.deepcopy(graph)
-    sized = [node["inputs"] for node in graph.values() if isinstance(node["inputs"].get("width"), int)]
+    sized = [node["inputs"] for node in graph.values() if {"width", "height"} <= {*node["inputs"]}]
     first = dict(sized[0])
     for inputs in sized:
         for side, pixels in (("width", width), ("height", height)):

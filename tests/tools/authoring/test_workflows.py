@@ -113,7 +113,9 @@ def adapted(name):
         settings["step"] = STEPS // 2
     if name == "batch_transitions":
         settings |= {"source": PAIRS_FOLDER, "index": 1}
-    return workflow_graph.with_inputs(graph, **settings, frames=FRAMES)
+    if name != "video_to_video":  # there, the video has as many as it has
+        settings["frames"] = FRAMES
+    return workflow_graph.with_inputs(graph, **settings)
 
 
 def decoded(content: bytes) -> list:
