@@ -31,7 +31,6 @@ def with_motion(model: Any, motion: float, guidance: float, end: float) -> Any:
     patched = model.clone()
     if motion * guidance > 0 and end > 0:
         lowest, weight = float(sampling.percent_to_sigma(end)), motion * guidance
-        slow = SLOW * _distance(model.model_options)
 
         def away_from_slow(arguments: dict[str, Any]) -> Tensor:
             if float(arguments["sigma"].max()) < lowest:
@@ -41,7 +40,7 @@ def with_motion(model: Any, motion: float, guidance: float, end: float) -> Any:
                 [[_other(prompt) for prompt in arguments["cond"]]],
                 arguments["input"],
                 arguments["sigma"],
-                _at_distance(arguments["model_options"], slow),
+                _slower(arguments["model_options"]),
             )
             return arguments["denoised"] + weight * (arguments["cond_denoised"] - found[0])
 
@@ -54,13 +53,9 @@ def _other(prompt: dict[str, Any]) -> dict[str, Any]:
     return {**prompt, "uuid": uuid.uuid5(prompt["uuid"], "slow")}
 
 
-def _distance(options: dict[str, Any]) -> float:
-    """Of neighbouring frames: 1, or what core's ScaleROPE says."""
-    return options.get("transformer_options", {}).get("rope_options", {}).get("scale_t", 1.0)
-
-
-def _at_distance(options: dict[str, Any], distance: float) -> dict[str, Any]:
-    """A copy of model options with frames at this distance."""
+def _slower(options: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a run's model options with neighbouring frames closer than there: core's ScaleROPE may say how far."""
     transformer = options.get("transformer_options", {})
-    rope = {**transformer.get("rope_options", {}), "scale_t": distance}
+    rope = transformer.get("rope_options", {})
+    rope = {**rope, "scale_t": SLOW * rope.get("scale_t", 1.0)}
     return {**options, "transformer_options": {**transformer, "rope_options": rope}}

@@ -46,6 +46,19 @@ def test_each_dial(client):
     assert all(each.isfinite().all() for each in different)
 
 
+def test_before_or_behind_what_sets_the_distance_of_frames(client):
+    found = compared(
+        client,
+        sampled(clip()),
+        first=motion(),
+        farther=node("ScaleROPE", **FARTHER),
+        before=node("ScaleROPE", model=["first model", 0], **FARTHER),
+        behind=motion(model=["farther model", 0]),
+    )
+    assert torch.equal(found["before"], found["behind"])
+    assert not torch.equal(found["before"], found["first"])
+
+
 def test_with_stock_sampling_at_cfg_1_and_a_step_cache(client):
     graph = sampled(clip(), "KSampler", cfg=1.0, steps=6)
     cached = node(
