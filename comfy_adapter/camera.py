@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..seine_model.camera import moved_stills
 from ..seine_model.inputs import check_number
 from .decoding import decode_frames
 from .encoding import encode_images
-from .keyframes import FRAMES, MASK, MASKED_LATENTS
-from .soft_keyframes import check_prompts, in_turn, masks_of
+from .keyframes import CAMERA, FRAMES, MASK, MASKED_LATENTS, alike
+from .soft_keyframes import check_prompts, masks_of
+
+Motion = tuple[float, float, float]
+"""Pan, tilt and zoom, see `moved_stills`."""
+LEAST = 1e-6
+"""Motions that cancel each other come to less than that."""
 
 
 def with_camera(
@@ -21,7 +25,8 @@ def with_camera(
     """CONDITIONING by input, led by a camera over the first given frame; the same where nothing moves.
 
     Up to `strength`, a share of the noise schedule, every frame to make is given as the moved still, and free behind
-    it; see `moved_stills`. Raises ValueError for prompts that carry no given frame.
+    it; see `moved_stills`. Motions of several cameras add up, each to its own strength. Raises ValueError for prompts
+    that carry no given frame.
     """
     for name, value, low in (("pan", pan, -1), ("tilt", tilt, -1), ("zoom", zoom, -1), ("strength", strength, 0)):
         check_number(value, name, low, 1.0)
@@ -34,29 +39,44 @@ def with_camera(
             )
     if not strength or not (pan or tilt or zoom):
         return prompts
-    led: list[tuple[Tensor, Tensor, Tensor]] = []  # of a clip: its own mask and latents, and the latents that lead it
+    led: list[tuple[dict[str, Any], tuple]] = []  # prompts, and what leads each
 
     def leading(options: dict[str, Any]) -> dict[str, Any]:
-        mask, latents = options[MASK], options[MASKED_LATENTS]
-        known = [lead for own_mask, own, lead in led if _equal(own_mask, mask) and _equal(own, latents)]
-        if not known:
-            known = [_moved(mask[: options[FRAMES]], latents, vae, (pan, tilt, zoom))]
-            led.append((mask, latents, known[0]))
-        return options | {MASK: torch.zeros_like(mask), MASKED_LATENTS: known[0]}
+        if MASK not in options:
+            return options
+        for other, known in led:
+            if all(alike(options.get(key), other.get(key)) for key in (MASK, MASKED_LATENTS, CAMERA)):
+                return options | {CAMERA: known}
+        moves = _added(options.get(CAMERA, ()), strength, (pan, tilt, zoom))
+        mask = options[MASK][: options[FRAMES]]
+        stills = [_moved(mask, options[MASKED_LATENTS], vae, motion) if _moves(motion) else None for _, motion in moves]
+        led.append((options, tuple((*move, still) for move, still in zip(moves, stills, strict=True))))
+        return options | {CAMERA: led[-1][1]}
 
     return {
-        name: [
-            part
-            for embedding, options in conditioning
-            for part in (
-                in_turn(embedding, leading(options), options, strength) if MASK in options else [[embedding, options]]
-            )
-        ]
+        name: [[embedding, leading(options)] for embedding, options in conditioning]
         for name, conditioning in prompts.items()
     }
 
 
-def _moved(mask: Tensor, latents: Tensor, vae: Any, motion: tuple[float, float, float]) -> Tensor:
+def _added(cameras: tuple, strength: float, motion: Motion) -> list[tuple[float, Motion]]:
+    """The motion up to each share of the noise schedule, of cameras that a prompt carries and another one."""
+    shares = sorted({strength, *(share for share, _, _ in cameras)})
+    before = [next((known for until, known, _ in cameras if share <= until), (0.0, 0.0, 0.0)) for share in shares]
+    up_to = zip(shares, before, strict=True)
+    return [(share, _sum(known, motion) if share <= strength else known) for share, known in up_to]
+
+
+def _sum(one: Motion, other: Motion) -> Motion:
+    pan, tilt, zoom = (a + b for a, b in zip(one, other, strict=True))
+    return pan, tilt, zoom
+
+
+def _moves(motion: Motion) -> bool:
+    return any(abs(part) > LEAST for part in motion)
+
+
+def _moved(mask: Tensor, latents: Tensor, vae: Any, motion: Motion) -> Tensor:
     """The latents ``[clips*frames, 4, h, w]`` with the first given frame of each clip, moved, for those to make."""
     made = mask.flatten(1)[:, 0] >= 0.5
     first, frames = int((~made).nonzero()[0]), len(made)
@@ -66,7 +86,3 @@ def _moved(mask: Tensor, latents: Tensor, vae: Any, motion: tuple[float, float, 
         picture = decode_frames(vae, clip[first : first + 1], 1)[0]
         clip[made.to(clip.device)] = encode_images(vae, moved_stills(picture, times, *motion), "vae").to(clip)
     return clips.flatten(0, 1)
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    return a is b or (a.shape == b.shape and torch.equal(a, b))

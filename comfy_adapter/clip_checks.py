@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..seine_model.masks import kept_frames
-from .keyframes import FRAMES, LATENT_SCALE
+from .keyframes import FRAMES, LATENT_SCALE, MASK
+from .timed_keyframes import END, START, is_timed
 
 CLIP = "seine_clip"
 """In a LATENT of SEINE Image to Video: of how many frames its clips are, and how many of them are given."""
@@ -88,3 +90,48 @@ def seems_inverted(mask: Tensor, images: int) -> bool:
     """Whether a mask ``[frames]`` keeps most frames for fewer images: black and white may be exchanged."""
     kept = len(kept_frames(mask))
     return kept > len(mask) / 2 and images < kept and len(mask) > 2
+
+
+def kind_of(prompt: Mapping[str, Any], rows: int) -> str:
+    """Of which kind of clip a prompt is, in words; rows: those of the latent."""
+    given = "without" if prompt.get(MASK) is None else "with"
+    timed = " for a part of the sampling" if is_timed(prompt) else ""
+    return f"{prompt.get(FRAMES) or rows} frames {given} keyframes{timed}"
+
+
+def check_kinds(
+    conds: Mapping[str, list | None], rows: int, sigmas: Tensor, to_sigma: Callable[[float], float]
+) -> None:
+    """Raises ValueError where prompts of a run that act at once are of several kinds of clip.
+
+    conds: by input; to_sigma: of a share of the noise schedule. The host itself compares only prompts that it happens
+    to batch, and not those of two hooks or areas.
+    """
+    acting = dict.fromkeys(
+        (name, kind_of(prompt, rows), *_range(prompt)) for name, prompts in conds.items() for prompt in prompts or ()
+    )
+    levels = sigmas[sigmas > 0].tolist()
+    for (name, kind, *one), (other_name, other_kind, *other) in combinations(acting, 2):
+        start, end = max(one[0], other[0]), min(one[1], other[1])
+        sampled = bool(levels) and to_sigma(start) >= min(levels) and to_sigma(end) <= max(levels)
+        if kind != other_kind and start < end and sampled:
+            raise ValueError(
+                f"The prompts of {name if name == other_name else f'{name} and {other_name}'} are for different clips "
+                f"({kind}; {other_kind}). Wire both through SEINE Image to Video and take both of its outputs."
+            )
+
+
+def check_own_prompt(kind: str, kinds: Collection[str]) -> None:
+    """Raises ValueError for a prompt of another kind than those of its run, which a node brings past the guider."""
+    if kind not in kinds:
+        raise ValueError(
+            f"model: a node on it (such as Perp-Neg) brings a prompt of its own for a clip of {kind}, and this run is "
+            f"for {', '.join(sorted(kinds)) or 'another'}: take that node out, and use a guider instead (such as "
+            "Perp-Neg Guider)"
+        )
+
+
+def _range(prompt: Mapping[str, Any]) -> tuple[float, float]:
+    """From where to where in the noise schedule a prompt acts, as the host reads it."""
+    start, end = prompt.get(START, 0.0), prompt.get(END, 1.0)
+    return max(start, prompt.get("clip_start_percent", 0.0)), min(end, prompt.get("clip_end_percent", 1.0))

@@ -19,6 +19,13 @@ from .intermediates import kept
 MASK = "seine_mask"
 MASKED_LATENTS = "seine_masked_latents"
 FRAMES = "seine_frames"
+KEPT_UNTIL = "seine_kept_until"
+"""For each frame, the share of the noise schedule in which it is kept, if it is given; see `timed_keyframes`."""
+CAMERA = "seine_camera"
+"""What leads the frames to make: a share of the noise schedule, the motion up to there, and the moved stills' latents
+(None where nothing moves), in the order of the shares."""
+CARRIED = (FRAMES, MASK, MASKED_LATENTS, KEPT_UNTIL, CAMERA)
+"""All that a prompt carries of its clip."""
 
 LATENT_SCALE = 8
 
@@ -144,7 +151,7 @@ def clip_size(pictures: Mapping[str, Tensor], width: int, height: int, resize_mo
 
 
 def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
-    """A copy of CONDITIONING that carries a clip's mask ``[frames]`` and masked latents ``[frames, 4, h, w]``.
+    """A copy of CONDITIONING that carries a clip's mask ``[frames]`` and masked latents ``[frames, 4, h, w]`` alone.
 
     Masked latents may be those of several clips, one after the other. Raises ValueError for none to carry them.
     """
@@ -154,6 +161,15 @@ def attach(conditioning: list, mask: Tensor, masked_latents: Tensor) -> list:
     if kept_frames(mask):
         values[MASK] = mask.to(masked_latents.device).view(frames, 1, 1, 1).expand(-1, 1, *masked_latents.shape[-2:])
     return [
-        [embedding, {key: value for key, value in options.items() if key != MASK} | values]
+        [embedding, {key: value for key, value in options.items() if key not in CARRIED} | values]
         for embedding, options in conditioning
     ]
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values of what prompts carry are the same, wherever they lie."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one is other or (one.shape == other.shape and torch.equal(one, other.to(one)))
+    return not isinstance(one, Tensor) and not isinstance(other, Tensor) and one == other

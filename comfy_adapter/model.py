@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import comfy.conds
@@ -15,13 +15,14 @@ from ..seine_model.checkpoint import ROTARY_KEY
 from ..seine_model.config import SeineConfig
 from ..seine_model.diffusion import LINEAR_END, LINEAR_START
 from ..seine_model.facts import as_tensor
-from .clip_checks import check_shapes
+from .clip_checks import check_own_prompt, check_shapes, kind_of
 from .control import check_control
 from .foreign_conditioning import check_foreign_conditioning
 from .host_names import HostNames, unet_layout
 from .keyframes import FRAMES, MASK, MASKED_LATENTS, fit_to_latents, refuse_keyframes
 from .preview import SeineLatentFormat
 from .prompts import prompt_rows
+from .timed_keyframes import is_timed
 from .unet import HostUNet
 
 SD1_MID_GRAY = (0.8223, -0.6876, 0.6364, 0.1380)
@@ -89,30 +90,6 @@ class _ComputedInOrder(torch.nn.Parameter):
         return self.lazy.to(*args, **kwargs).contiguous()
 
 
-class ClipCond(comfy.conds.CONDConstant):
-    """How many frames a clip has. Both halves of guidance must be for the same kind of clip, which `clip` describes.
-
-    The host compares the two halves whenever it batches them, whichever sampler runs: the one place to notice a
-    negative prompt that did not pass through SEINE Image to Video.
-    """
-
-    def __init__(self, cond: int, clip: str) -> None:
-        super().__init__(cond)
-        self.clip = clip
-
-    def _copy_with(self, cond: int) -> ClipCond:
-        return type(self)(cond, self.clip)
-
-    def can_concat(self, other: Any) -> bool:
-        if getattr(other, "clip", None) != self.clip:
-            raise ValueError(
-                f"The prompts of positive and negative are for different clips ({self.clip}; "
-                f"{getattr(other, 'clip', 'another model')}). Wire both through SEINE Image to Video and take both of "
-                "its outputs."
-            )
-        return super().can_concat(other)
-
-
 class AnyCond(comfy.conds.CONDConstant):
     """True for a batch where it is true for any part of it."""
 
@@ -142,6 +119,8 @@ class SeineModel(comfy.model_base.BaseModel):
         self.gray_latent = tuple(gray_latent)
         self.reads_keyframes: bool = model_config.unet_config["config"].reads_keyframes
         self.source = source
+        self.kinds_of_run: Collection[str] | None = None
+        """Of which kinds the prompts of the present run are, see `kind_of`; None outside of runs."""
         if latent_rgb is not None:
             *factors, bias = latent_rgb
             self.latent_format.latent_rgb_factors, self.latent_format.latent_rgb_factors_bias = factors, bias
@@ -163,9 +142,10 @@ class SeineModel(comfy.model_base.BaseModel):
             kwargs["cross_attn"] = prompt_rows(kwargs["cross_attn"], frames, rows // frames)
         if mask is not None and not self.reads_keyframes:
             refuse_keyframes("positive, negative")
-        clip = f"{frames} frames {'without' if mask is None else 'with'} keyframes"
+        if self.kinds_of_run is not None or is_timed(kwargs):
+            check_own_prompt(kind_of(kwargs, rows), self.kinds_of_run or ())
         conds = {
-            "num_video_frames": ClipCond(frames, clip),
+            "num_video_frames": comfy.conds.CONDConstant(frames),
             "videos": comfy.conds.CONDConstant(rows // frames),
             "prompt_per_frame": AnyCond(kwargs.get("cross_attn") is not None and len(kwargs["cross_attn"]) == rows > 1),
         }
@@ -199,4 +179,4 @@ class SeineModel(comfy.model_base.BaseModel):
             return None
         anchor = getattr(window, "causal_anchor_index", None)
         frames = len(window.index_list) + (anchor is not None and anchor >= 0)
-        return ClipCond(frames, cond_value.clip)
+        return comfy.conds.CONDConstant(frames)

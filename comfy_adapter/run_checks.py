@@ -5,17 +5,21 @@ The pack's own nodes look at their inputs themselves; the host's samplers look a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
+from comfy.samplers import CFGGuider
 from torch import Tensor
 
 from ..seine_model.inputs import check_embedding, check_finite, check_latents
+from .clip_checks import check_kinds, kind_of
 from .keyframes import FRAMES, MASK, MASKED_LATENTS
 from .preview import with_preview
 from .shared_keyframes import share_keyframes
+from .timed_keyframes import divided, fits
 from .vae_scale import warn_of_other_vae
 
 _KEY = "seine_run"
@@ -24,7 +28,8 @@ LARGEST_SIGMA = 1e6
 
 
 def prepare_run_checks(patcher: Any) -> None:
-    """Have every run of a SEINE MODEL begin with the checks, and with keyframes for the prompts that have none."""
+    """Have every run of a SEINE MODEL begin with the checks, with keyframes for the prompts that have none, and with
+    those that change divided into their parts."""
     patcher.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, _KEY, _checked_run)
 
 
@@ -34,7 +39,7 @@ def check_prompt(prompt: Mapping[str, Any], name: str) -> None:
     if not isinstance(embedding, Tensor):
         raise ValueError(f"{name}: there is no prompt in it: wire in CLIP Text Encode or SEINE Image to Video")
     check_embedding(embedding, name)
-    if not _whole_clip(*(prompt.get(key) for key in (FRAMES, MASK, MASKED_LATENTS))):
+    if not _whole_clip(*(prompt.get(key) for key in (FRAMES, MASK, MASKED_LATENTS))) or not fits(prompt):
         raise ValueError(
             f"{name}: the keyframes in it were changed, and fit no clip: wire in SEINE Image to Video itself"
         )
@@ -101,6 +106,26 @@ def _checked_run(
         for prompt in prompts or ():
             check_prompt(prompt, name)
     share_keyframes(guider.conds)
-    warn_of_other_vae(guider.model_patcher.model, guider.conds)
-    callback = with_preview(callback, guider.model_patcher)
-    return executor(noise, latents, sampler, sigmas, denoise_mask, callback, *given, **options)
+    patcher = guider.model_patcher
+    warn_of_other_vae(patcher.model, guider.conds)
+    for name, prompts in guider.conds.items():
+        if prompts is not None:
+            guider.conds[name] = [part for prompt in prompts for part in divided(prompt)]
+    to_sigma = patcher.get_model_object("model_sampling").percent_to_sigma
+    check_kinds(_used(guider), len(noise), sigmas, to_sigma)
+    patcher.model.kinds_of_run = {
+        kind_of(prompt, len(noise)) for prompts in guider.conds.values() for prompt in prompts or ()
+    }
+    try:
+        return executor(
+            noise, latents, sampler, sigmas, denoise_mask, with_preview(callback, patcher), *given, **options
+        )
+    finally:
+        patcher.model.kinds_of_run = None
+
+
+def _used(guider: Any) -> dict[str, Any]:
+    """The prompts of a run that are asked for: at cfg 1 the host leaves the negative one out."""
+    plain = type(guider).predict_noise is CFGGuider.predict_noise and math.isclose(guider.cfg, 1.0)
+    unused = plain and not guider.model_options.get("disable_cfg1_optimization", False)
+    return {name: prompts for name, prompts in guider.conds.items() if not (unused and name == "negative")}

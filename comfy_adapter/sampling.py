@@ -20,6 +20,7 @@ from .clip_checks import check_one_clip, check_own_mask
 from .keyframes import FRAMES, attach, frame_values, refuse_keyframes
 from .model import SeineModel
 from .preview import prepare_callback
+from .timed_keyframes import say_of_no_use
 
 SEINE_DDPM = "seine_ddpm"
 SEINE_SCHEDULER = "seine"
@@ -192,6 +193,7 @@ def sample(
     check_number(cfg, "cfg", 0.0)
     check_number(denoise, "denoise", 0.0, 1.0)
     if mask is not None:
+        say_of_no_use({"positive": positive, "negative": negative}, "mask gives frames of the latent")
         positive, negative = (_keep_from_latent(model, cond, latent, mask) for cond in (positive, negative))
         if denoise >= 1 and noise_mask is None:
             samples = torch.zeros_like(samples)  # an encoded start would leak into the noise

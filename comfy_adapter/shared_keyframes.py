@@ -7,30 +7,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
+from .keyframes import CARRIED, FRAMES, MASK, MASKED_LATENTS, alike
 
-from .keyframes import FRAMES, MASK, MASKED_LATENTS
+_CLIP = (FRAMES, MASK, MASKED_LATENTS)
 
 
 def share_keyframes(conds: dict[str, list[dict[str, Any]]]) -> None:
-    """Give keyframes to the prompts of a run, by name of their input, that have none; nothing where others differ."""
-    prompts = [prompt for named in conds.values() for prompt in named or ()]
-    carrying = [prompt for prompt in prompts if FRAMES in prompt]
-    if not carrying or len(carrying) == len(prompts):
+    """Give keyframes to the prompts of a run, by name of their input, that have none; nothing where others differ.
+
+    How they change in the course of the sampling may be another for each input.
+    """
+    carrying = {name: [prompt for prompt in named or () if FRAMES in prompt] for name, named in conds.items()}
+    everywhere = [prompt for named in carrying.values() for prompt in named]
+    if not _agree(everywhere, _CLIP):
         return
-    first, *others = carrying
-    if all(_same_clip(first, other) for other in others):
-        clip = {key: first[key] for key in (FRAMES, MASK, MASKED_LATENTS) if key in first}
-        for prompt in prompts:
-            if FRAMES not in prompt:
-                prompt.update(clip)
+    for name, named in conds.items():
+        others = carrying[name] or everywhere
+        if _agree(others, CARRIED):
+            shared = {key: others[0][key] for key in CARRIED if key in others[0]}
+            for prompt in named or ():
+                if FRAMES not in prompt:
+                    prompt.update(shared)
 
 
-def _same_clip(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return one[FRAMES] == other[FRAMES] and all(_same(one.get(key), other.get(key)) for key in (MASK, MASKED_LATENTS))
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one is other or (one.shape == other.shape and torch.equal(one, other.to(one)))
+def _agree(prompts: list[dict[str, Any]], keys: tuple[str, ...]) -> bool:
+    """Whether these are of one mind; none at all are not."""
+    return bool(prompts) and all(alike(prompts[0].get(key), other.get(key)) for other in prompts[1:] for key in keys)

@@ -1,4 +1,4 @@
-"""Keyframes that are kept for a part of the sampling: CONDITIONING divided by the host's own timestep ranges."""
+"""Keyframes that are kept for a part of the sampling."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from torch import Tensor
 
 from ..seine_model.inputs import check_conditioning, check_number
 from ..seine_model.masks import parse_indices
-from .keyframes import FRAMES, MASK, MASKED_LATENTS
+from .keyframes import FRAMES, KEPT_UNTIL, MASK
 from .run_checks import check_prompt
-
-START, END = "start_percent", "end_percent"
-"""Of an entry of CONDITIONING, as the host's Conditioning Set Timestep Range writes them; without them 0 and 1."""
 
 
 def soften(conditioning: list, strength: float, given_frames: str, name: str) -> list:
@@ -33,15 +30,11 @@ def soften(conditioning: list, strength: float, given_frames: str, name: str) ->
         raise ValueError(
             f"{name}: it carries no keyframes to soften: wire in the {name} of SEINE Image to Video, with images"
         )
-    if all(bool((mask < 0.5).all()) for mask in masks):
+    if any(bool((mask < 0.5).all()) for mask in masks):
         raise ValueError(f"{name}: all of its frames are given, and none is left to make: give fewer keyframes")
     given = torch.stack(masks).amin(0) < 0.5
     chosen = given if not given_frames.strip() else _named(given_frames, given)
-    parts = []
-    for embedding, options in conditioning:
-        has = MASK in options
-        parts += in_turn(embedding, options, _freed(options, chosen), strength) if has else [[embedding, options]]
-    return parts
+    return [[embedding, _softer(options, chosen, strength)] for embedding, options in conditioning]
 
 
 def check_prompts(conditioning: list, name: str) -> None:
@@ -81,28 +74,11 @@ def _named(text: str, given: Tensor) -> Tensor:
     return chosen
 
 
-def in_turn(embedding: Tensor, before: dict[str, Any], after: dict[str, Any], share: float) -> list:
-    """An entry with these options up to a share of the noise schedule, and those behind it, within its own range."""
-    start, end = before.get(START, 0.0), before.get(END, 1.0)
-    if share >= end:
-        return [[embedding, before]]
-    if share <= start:
-        return [[embedding, after]]
-    return [[embedding, before | {START: start, END: share}], [embedding, after | {START: share, END: end}]]
-
-
-def _freed(options: dict[str, Any], chosen: Tensor) -> dict[str, Any]:
-    """The options with the chosen frames among those to make."""
-    mask, latents = options[MASK], options[MASKED_LATENTS]
-    made = int((mask.flatten(1)[:, 0] >= 0.5).nonzero()[0])
-    free = torch.where(_of_rows(chosen, mask), 1.0, mask)
-    # A frame to make shows the network a gray picture, which any such frame of the clip has.
-    changed = options | {MASK: free, MASKED_LATENTS: torch.where(_of_rows(chosen, latents), latents[made], latents)}
-    if bool((free >= 0.5).all()):
-        del changed[MASK]
-    return changed
-
-
-def _of_rows(chosen: Tensor, rows: Tensor) -> Tensor:
-    """For each row of one clip, or of several one after the other."""
-    return chosen.to(rows.device).repeat(len(rows) // len(chosen)).view(-1, 1, 1, 1)
+def _softer(options: dict[str, Any], chosen: Tensor, strength: float) -> dict[str, Any]:
+    """The options with those of the chosen frames that are given kept up to this share of the noise schedule."""
+    if MASK not in options:
+        return options
+    given = options[MASK][: options[FRAMES]].flatten(1)[:, 0] < 0.5
+    before = options.get(KEPT_UNTIL, (1.0,) * len(given))
+    shares = zip(before, (chosen & given.to(chosen.device)).tolist(), strict=True)
+    return options | {KEPT_UNTIL: tuple(min(share, strength) if softer else share for share, softer in shares)}

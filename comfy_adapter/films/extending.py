@@ -10,6 +10,7 @@ from ...seine_model.inputs import check_finite, check_images, check_latents
 from ...seine_model.preprocessing import prepare_keyframes
 from ..encoding import encode_images
 from ..keyframes import LATENT_SCALE, check_size, encode_gray
+from ..timed_keyframes import say_of_no_use
 from .film import FilmMaker, Gap, Settings
 
 DIRECTIONS = ("after", "before", "between", "loop")
@@ -66,6 +67,7 @@ def extend(
     if other is not None and other.shape[1:] != clip.shape[1:]:
         sizes = [f"{rows.shape[-1] * LATENT_SCALE}x{rows.shape[-2] * LATENT_SCALE}" for rows in (clip, other)]
         raise ValueError(f"next clip: it is {sizes[1]}, the clip is {sizes[0]}: scale one of them")
+    say_of_no_use({"positive": positive, "negative": negative}, "an extended film gives its frames")
     gray = encode_gray(vae, clip.shape[-1] * LATENT_SCALE, clip.shape[-2] * LATENT_SCALE).cpu().float()
     before = nothing if direction == "before" else clip
     gap = Gap(f"{frames} frames", before, frames, after, positive, negative, seed, direction == "loop")

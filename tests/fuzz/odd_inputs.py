@@ -126,6 +126,8 @@ def conditioning(frames: int, height: int, width: int) -> st.SearchStrategy[Reci
             "seine_frames": st.sampled_from([0, -1, 1, frames, frames + 1, 10**9, None, "a", 1.5]),
             "seine_mask": st.one_of(twisted([frames, 1, *shape[2:]]), things()),
             "seine_masked_latents": st.one_of(twisted(shape), things()),
+            "seine_kept_until": things(),
+            "seine_camera": things(),
             "strength": st.sampled_from([0.0, -1.0, 1e30, float("nan")]),
             "start_percent": st.sampled_from([0.0, 0.5, 1.0]),
             "end_percent": st.sampled_from([0.0, 0.5, 1.0]),

@@ -1,9 +1,11 @@
 """A camera over the first given picture."""
 
+import itertools
+
 import pytest
 import torch
 
-from tests.graphs import clip, latents, node, sampled, windows
+from tests.graphs import clip, latents, node, sampled, saving, windows
 from tools.hosting.client import ExecutionFailed
 
 
@@ -79,3 +81,78 @@ def test_a_film_of_prompts_with_a_camera(client):
         made[f"{name} saved"] = node("SaveLatent", samples=[f"{name} film", 0], filename_prefix="latents/test")
     found = latents(client, made)
     assert torch.equal(found["clip saved"], found["pan camera saved"])
+
+
+def behind(graph, name, *nodes):
+    """`graph` with the clip behind these nodes in a row (type and inputs each), its latents saved at `name`."""
+    before = "clip"
+    for index, (node_type, inputs) in enumerate(nodes):
+        vae = {"vae": ["model", 2]} if node_type == CAMERA else {}
+        given = {"positive": [before, 0], "negative": [before, 1], **vae}
+        before = f"{name} {index}"
+        graph[before] = node(node_type, **given, **inputs)
+    prompts = {"positive": [before, 0], "negative": [before, 1]}
+    graph[f"{name} sample"] = node("SEINEKSampler", **(graph["sample"]["inputs"] | prompts))
+    return saving(graph, f"{name} sample", name)
+
+
+CAMERA, SOFT = "SEINECamera", "SEINESoftKeyframes"
+STILL = {"pan": 0.0, "tilt": 0.0, "zoom": 0.0, "strength": 0.9}
+
+
+def softer(strength):
+    return SOFT, {"strength": strength, "given_frames": ""}
+
+
+def test_soft_keyframes_before_or_behind_it(client):
+    """Each keeps its own share of the sampling."""
+    pan, short = (CAMERA, STILL | {"pan": 1.0}), (CAMERA, STILL | {"pan": 1.0, "strength": 0.3})
+    made = graph()
+    for name, nodes in {
+        "before": (softer(0.3), pan),
+        "behind": (pan, softer(0.3)),
+        "short": (short, softer(0.3)),
+        "alone": (pan,),
+        "soft": (softer(0.3),),
+    }.items():
+        made = behind(made, name, *nodes)
+    found = latents(client, made)
+    assert torch.equal(found["before"], found["behind"])
+    others = [found[name] for name in ("behind", "short", "alone", "soft")]
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(others, 2))
+
+
+def test_two_cameras_add_up(client):
+    pan, zoom = ({"pan": 0.5}, {"zoom": 1.0, "strength": 0.6})
+    ways = {
+        "both": (pan, zoom),
+        "turned": (zoom, pan),
+        "one": (pan,),
+        "other": (zoom,),
+        "twice": (pan, pan),
+        "double": ({"pan": 1.0},),
+        "cancelled": (pan, {"pan": -0.5}),
+    }
+    made = graph()
+    for name, cameras in ways.items():
+        made = behind(made, name, *((CAMERA, STILL | dials) for dials in cameras))
+    found = latents(client, made)
+    for one, other in (("both", "turned"), ("twice", "double"), ("cancelled", "latent")):
+        assert torch.equal(found[one], found[other]), one
+    others = [found[name] for name in ("both", "one", "other", "double", "latent")]
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(others, 2))
+
+
+@pytest.mark.parametrize(("timed", "said"), [(True, True), (False, False)])
+def test_it_is_said_that_a_mask_on_the_sampler_leaves_it_out(client, server, timed, said):
+    before = len(server.log.read_text(encoding="utf-8"))
+    made = graph(pan={"pan": 1.0})
+    name = "pan camera" if timed else "clip"
+    made["second"] = node(
+        "SEINEKSampler",
+        **(made["sample"]["inputs"] | {"latent_image": ["sample", 0], "mask": ["mask", 0], "seed": 5 + timed}),
+    )
+    made["second"]["inputs"] |= {"positive": [name, 0], "negative": [name, 1]}
+    latents(client, saving(made, "second", "masked"))
+    log = server.log.read_text(encoding="utf-8")[before:]
+    assert ("mask gives frames of the latent itself, so that SEINE Camera" in log) == said

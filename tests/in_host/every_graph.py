@@ -17,7 +17,7 @@ from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from comfy_extras.nodes_custom_sampler import SamplerCustom
 from comfy_extras.nodes_mask import MaskComposite, SolidMask
 from comfyui_seine.comfy_adapter import files, loading, preview
-from comfyui_seine.comfy_adapter.keyframes import MASKED_LATENTS
+from comfyui_seine.comfy_adapter.keyframes import CAMERA
 from comfyui_seine.nodes import NODES, conditioning, decode, film, film_file, mask, merging, prompts, sampling, saving
 from comfyui_seine.nodes import camera as cameras
 from comfyui_seine.nodes import motion as motions
@@ -150,7 +150,8 @@ def story(made: Made) -> dict[str, Tensor]:
 def camera(made: Made) -> dict[str, Tensor]:
     positive, negative, latent = made.clip_of(made.mask("first and last frames"), made.pictures(2), clips=2)
     moved = cameras.SEINECamera.execute(positive, negative, made.vae, 0.4, -0.2, 0.5, 0.6).args
-    return {"led": moved[0][0][1][MASKED_LATENTS], "samples": made.sampled(*moved, latent)["samples"]}
+    (_, _, stills), *_ = moved[0][0][1][CAMERA]
+    return {"led": stills, "samples": made.sampled(*moved, latent)["samples"]}
 
 
 def soft_keyframes(made: Made) -> dict[str, Tensor]:
