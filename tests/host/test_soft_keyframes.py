@@ -55,6 +55,15 @@ def test_they_are_kept_at_first(client):
     assert not torch.equal(stopped(3, (0.5, "")), stopped(3))
 
 
+def test_a_step_at_the_strength_itself(client):
+    """There the host takes both parts of a prompt, one of which is a clip without keyframes."""
+    settings = {"scheduler": "sgm_uniform"}  # of 4 steps the third is in the middle of the schedule
+    half = run(client, (0.5, ""), **settings)
+    assert half.isfinite().all()
+    assert not torch.equal(half, run(client, (0.49, ""), **settings))
+    assert not torch.equal(half, run(client, (0.51, ""), **settings))
+
+
 def test_each_frame_has_a_strength_of_its_own(client):
     one_by_one = run(client, (0.3, "-1"), (0.6, "0"))
     assert torch.equal(one_by_one, run(client, (0.6, "0"), (0.3, "-1")))
