@@ -113,6 +113,7 @@ def _checked_run(
             guider.conds[name] = [part for prompt in prompts for part in divided(prompt)]
     to_sigma = patcher.get_model_object("model_sampling").percent_to_sigma
     check_kinds(_used(guider), len(noise), sigmas, to_sigma)
+    outer = patcher.model.kinds_of_run
     patcher.model.kinds_of_run = {
         kind_of(prompt, len(noise)) for prompts in guider.conds.values() for prompt in prompts or ()
     }
@@ -121,7 +122,7 @@ def _checked_run(
             noise, latents, sampler, sigmas, denoise_mask, with_preview(callback, patcher), *given, **options
         )
     finally:
-        patcher.model.kinds_of_run = None
+        patcher.model.kinds_of_run = outer
 
 
 def _used(guider: Any) -> dict[str, Any]:
