@@ -1,7 +1,9 @@
 """Servers and one browser for all tests of the interface in a ComfyUI."""
 
 import pytest
+from PIL import Image
 
+from tests.browser.nodes_on_the_page import PICTURES
 from tests.published import write_models
 from tools.hosting import browser
 from tools.hosting.model_files import INTERPOLATOR
@@ -53,3 +55,15 @@ def page(opened):
     opened.evaluate(EMPTY)
     opened.wait_for_timeout(300)
     return opened
+
+
+@pytest.fixture(params=["classic", "vue"])
+def nodes(request, served, page):
+    """The page with one kind of nodes, and pictures among the server's inputs."""
+    for name, colour in PICTURES.items():
+        Image.new("RGB", (64, 64), colour).save(served.base / "input" / name)
+    switch = "on => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+    page.evaluate(switch, request.param == "vue")
+    page.wait_for_timeout(500)
+    yield page
+    page.evaluate(switch, False)

@@ -1,48 +1,30 @@
 """The timelines on SEINE Mask Builder and SEINE Image to Video, by mouse and keys, as both kinds of nodes draw them."""
 
 import pytest
-from PIL import Image
 
+from tests.browser.nodes_on_the_page import (
+    BUILDER,
+    CLIP,
+    ID,
+    MODE,
+    PICTURES,
+    RELOAD,
+    SAVED,
+    SHOWN,
+    VALUES,
+    WIRE,
+    add,
+    soon,
+)
 from tools.hosting import browser
 
-PICTURES = {
-    "first.png": (200, 30, 30),
-    "second.png": (30, 160, 30),
-    "third.png": (30, 30, 200),
-    "last.png": (160, 30, 160),
-}
-ADD = """async ([type, x, y, values]) => {
-    const node = LiteGraph.createNode(type)
-    node.pos = [x, y]
-    app.graph.add(node)
-    for (const [name, value] of Object.entries(values ?? {})) {
-        const widget = node.widgets.find(widget => widget.name == name)
-        widget.value = value
-        widget.callback?.(value, app.canvas, node)
-    }
-    return node.id
-}"""
-WIRE = """([from, to, name]) => {
-    const target = app.graph.getNodeById(to)
-    app.graph.getNodeById(from).connect(0, target, target.inputs.findIndex(input => input.name == name))
-}"""
 PLACE = """type => {
     const node = app.graph._nodes.find(node => node.type == type)
     const canvas = node.widgets.find(widget => widget.name == 'timeline').element.querySelector('canvas')
     const {left, top, width, height} = canvas.getBoundingClientRect()
     return [left, top, width, height, height / canvas.clientHeight]
 }"""
-VALUES = """type => {
-    const node = app.graph._nodes.find(node => node.type == type)
-    return Object.fromEntries(node.widgets.map(widget => [widget.name, widget.value]))
-}"""
-SAVED = "type => app.graph.serialize().nodes.find(node => node.type == type).widgets_values"
 MODIFIED = "() => app.extensionManager.workflow.activeWorkflow.isModified"
-ID = "type => app.graph._nodes.find(node => node.type == type).id"
-SHOWN = """type => {
-    const node = app.graph._nodes.find(node => node.type == type)
-    return node.widgets.filter(widget => node.isWidgetVisible(widget)).map(widget => widget.name)
-}"""
 COLOURS = """([type, points]) => {
     const node = app.graph._nodes.find(node => node.type == type)
     const canvas = node.widgets.find(widget => widget.name == 'timeline').element.querySelector('canvas')
@@ -50,35 +32,13 @@ COLOURS = """([type, points]) => {
     const context = canvas.getContext('2d')
     return points.map(([x, y]) => [...context.getImageData(x * canvas.width, y * scale, 1, 1).data].slice(0, 3))
 }"""
-MODE = """([id, mode]) => {
-    app.graph.getNodeById(id).mode = mode
-    app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
-}"""
 SETTLED = """async () => {
     for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
     app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()
 }"""
 """Another mode shows other widgets, and a slow page gives the node its new height later: a change of its own."""
-RELOAD = "async () => await app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))"
-BUILDER, CLIP = "SEINEMaskBuilder", "SEINEImageToVideo"
 LINES = 32
 """Height of numbers and text below the cells, in the node's own pixels."""
-
-
-@pytest.fixture(params=["classic", "vue"])
-def nodes(request, served, page):
-    """The page with one kind of nodes, and pictures among the server's inputs."""
-    for name, colour in PICTURES.items():
-        Image.new("RGB", (64, 64), colour).save(served.base / "input" / name)
-    switch = "on => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
-    page.evaluate(switch, request.param == "vue")
-    page.wait_for_timeout(500)
-    yield page
-    page.evaluate(switch, False)
-
-
-def add(page, kind, x=0, y=0, values=None):
-    return page.evaluate(ADD, [kind, x, y, values])
 
 
 def look_at(page, kind, scale=1.0):
@@ -105,15 +65,6 @@ def drag(page, kind, *path):
     for point in rest:
         page.mouse.move(*point, steps=4)
     page.mouse.up()
-
-
-def soon(page, read, expected):
-    """What is read becomes what is expected, however slow the page is."""
-    for _ in range(50):
-        if read() == expected:
-            return
-        page.wait_for_timeout(100)
-    assert read() == expected
 
 
 def mask_is(page, mode, indices):

@@ -36,13 +36,22 @@ app.registerExtension({
  *   loaded with its own
  */
 export function watch(node, look) {
-  const refresh = () => (app.configuringGraph ? look() : changeHeight(node, look))
+  // A copy's wires come after it, such as in a paste or a subgraph taken apart, and its height is for all of them.
+  let loading = false
+  const load = () => {
+    loading = true
+    queueMicrotask(() => (loading = false))
+    look()
+  }
+  const refresh = () => (app.configuringGraph || loading ? look() : changeHeight(node, look))
+  // Other copies are configured with the wires of a graph that they are not in: they are looked at when they are added.
+  const inGraph = (act) => () => node.graph && act()
   refresh()
-  for (const widget of node.widgets) after(widget, "callback", refresh)
-  after(node, "onConfigure", look)
-  after(node, "onAfterGraphConfigured", look) // now nodes further up have their values too
-  after(node, "onConnectionsChange", refresh)
-  after(node, "onAdded", () => watching.set(node, refresh))
+  for (const widget of node.widgets) after(widget, "callback", inGraph(refresh))
+  after(node, "onConfigure", inGraph(load))
+  after(node, "onAfterGraphConfigured", inGraph(look)) // now nodes further up have their values too
+  after(node, "onConnectionsChange", inGraph(refresh))
+  after(node, "onAdded", () => (watching.set(node, refresh), look()))
   after(node, "onRemoved", () => watching.delete(node))
 }
 
