@@ -31,6 +31,13 @@ SHOWN = """type => {
     const node = app.graph._nodes.find(node => node.type == type)
     return node.widgets.filter(widget => node.isWidgetVisible(widget)).map(widget => widget.name)
 }"""
+COLOURS = """([type, points]) => {
+    const node = app.graph._nodes.find(node => node.type == type)
+    const canvas = node.widgets.find(widget => widget.name == 'timeline').element.querySelector('canvas')
+    const scale = canvas.width / canvas.clientWidth
+    const context = canvas.getContext('2d')
+    return points.map(([x, y]) => [...context.getImageData(x * canvas.width, y * scale, 1, 1).data].slice(0, 3))
+}"""
 MODE = """([id, mode]) => {
     app.graph.getNodeById(id).mode = mode
     app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()

@@ -5,6 +5,7 @@ import pytest
 from tests.browser.nodes_on_the_page import (
     BUILDER,
     CLIP,
+    COLOURS,
     ID,
     MODE,
     PICTURES,
@@ -25,13 +26,6 @@ PLACE = """type => {
     return [left, top, width, height, height / canvas.clientHeight]
 }"""
 MODIFIED = "() => app.extensionManager.workflow.activeWorkflow.isModified"
-COLOURS = """([type, points]) => {
-    const node = app.graph._nodes.find(node => node.type == type)
-    const canvas = node.widgets.find(widget => widget.name == 'timeline').element.querySelector('canvas')
-    const scale = canvas.width / canvas.clientWidth
-    const context = canvas.getContext('2d')
-    return points.map(([x, y]) => [...context.getImageData(x * canvas.width, y * scale, 1, 1).data].slice(0, 3))
-}"""
 SETTLED = """async () => {
     for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
     app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()

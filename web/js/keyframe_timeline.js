@@ -93,7 +93,7 @@ function shownWidgets({ all }, text) {
 }
 
 function addTimeline(node) {
-  const ready = () => strip.refresh()
+  const ready = () => node.graph && strip.refresh()
   const strip = new FrameStrip(node, {
     look: () => look(node, ready),
     press(frame, picture) {
