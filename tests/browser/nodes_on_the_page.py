@@ -1,11 +1,23 @@
 """What tests do with nodes on the page: add, wire, look at what they have."""
 
+import json
+
+from tools.hosting.workflow_graph import interface_file
+
 PICTURES = {
     "first.png": (200, 30, 30),
     "second.png": (30, 160, 30),
     "third.png": (30, 30, 200),
     "last.png": (160, 30, 160),
 }
+DROP = """text => {
+    const data = new DataTransfer()
+    data.items.add(new File([text], 'workflow.json', {type: 'application/json'}))
+    const canvas = document.querySelector('#graph-canvas')
+    for (const kind of ['dragenter', 'dragover', 'drop'])
+        canvas.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}))
+}"""
+HAS = "types => types.every(type => app.graph._nodes.some(node => node.type == type))"
 ADD = """async ([type, x, y, values]) => {
     const node = LiteGraph.createNode(type)
     node.pos = [x, y]
@@ -57,3 +69,15 @@ def soon(page, read, expected):
             return
         page.wait_for_timeout(100)
     assert read() == expected
+
+
+def saved_types(name):
+    return [node["type"] for node in json.loads(interface_file(name).read_text(encoding="utf-8"))["nodes"]]
+
+
+def drop(page, name, changes=None):
+    text = interface_file(name).read_text(encoding="utf-8")
+    for old, new in (changes or {}).items():
+        text = text.replace(old, new)
+    page.evaluate(DROP, text)
+    page.wait_for_function(HAS, arg=saved_types(name))

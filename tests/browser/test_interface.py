@@ -1,43 +1,30 @@
-"""The modern host's interface in a browser, used as a person would: templates, search, wires, runs, help, Chinese."""
+"""The modern host's interface in a browser, used as a person would: templates, search, wires, runs, help."""
 
 import itertools
-import json
 import re
 
 import pytest
 
+from tests.browser.nodes_on_the_page import HAS, drop, saved_types
 from tests.published import comparable
-from tools.authoring import build_locales, build_workflows
+from tools.authoring import build_workflows
 from tools.hosting import browser
 from tools.hosting.model_files import SEINE
-from tools.hosting.workflow_graph import FOLDER, TITLES, interface_file
+from tools.hosting.workflow_graph import FOLDER, TITLES
 
 TEMPLATES = sorted(build_workflows.workflows())
-DROP = """text => {
-    const data = new DataTransfer()
-    data.items.add(new File([text], 'workflow.json', {type: 'application/json'}))
-    const canvas = document.querySelector('#graph-canvas')
-    for (const kind of ['dragenter', 'dragover', 'drop'])
-        canvas.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}))
-}"""
 SOUGHT = (
     *("flf2v", "t2v", "i2v", "inbetween", "morph", "transition", "loop", "extend video", "extend mp4"),
     *("first last frame", "first frame", "interpolate", "image to video", "text to video"),
     *("过渡", "循环", "转场", "首尾帧", "关键帧", "文生视频", "图生视频", "续写视频"),
 )
 """What people look for: one of ours is among the first three."""
-HAS = "types => types.every(type => app.graph._nodes.some(node => node.type == type))"
 PLACE = """type => {
     const node = app.graph._nodes.find(node => node.type == type)
     app.canvas.centerOnNode(node)
     return app.canvas.ds.convertOffsetToCanvas([node.pos[0] + node.size[0] / 2, node.pos[1] - 12])
 }"""
 
-SET = """values => {
-    for (const node of app.graph._nodes)
-        for (const widget of node.widgets ?? [])
-            if (widget.name in values) { widget.value = values[widget.name]; widget.callback?.(widget.value) }
-}"""
 RUN_THRICE = """async () => {
     const asked = [], queue = app.api.queuePrompt
     app.api.queuePrompt = async (number, {output}) => {
@@ -48,22 +35,10 @@ RUN_THRICE = """async () => {
     return asked
 }"""
 """The index of each of three runs, which are not sent."""
-CHINESE = """() => {
-    const note = app.graph._nodes.find(node => node.type == 'MarkdownNote')
-    const node = app.graph._nodes.find(node => node.type == 'SEINEImageToVideo')
-    const choice = node.widgets.find(widget => widget.name == 'resize_mode')
-    const titles = app.graph._nodes.filter(n => n.type == 'CLIPTextEncode').map(n => n.title)
-    const texts = [note.widgets[0].value, ...app.graph._groups.map(group => group.title), ...titles]
-    return {texts, label: choice._displayValue, value: choice.value}
-}"""
 
 
 def types(page):
     return page.evaluate("() => app.graph._nodes.map(node => node.type)")
-
-
-def saved_types(name):
-    return [node["type"] for node in json.loads(interface_file(name).read_text(encoding="utf-8"))["nodes"]]
 
 
 def search_opened(page):
@@ -75,14 +50,6 @@ def search_opened(page):
         if tenths % 15 == 0:
             page.mouse.dblclick(800, 500)
         page.wait_for_timeout(100)
-
-
-def drop(page, name, changes=None):
-    text = interface_file(name).read_text(encoding="utf-8")
-    for old, new in (changes or {}).items():
-        text = text.replace(old, new)
-    page.evaluate(DROP, text)
-    page.wait_for_function(HAS, arg=saved_types(name))
 
 
 @pytest.mark.one_host
@@ -245,32 +212,3 @@ def test_help_page_opens(page):
     picture = page.locator("img[src*='/SEINEKSampler/clip.gif']").first
     assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 100
     browser.screenshot(page, "help")
-
-
-def test_interface_in_chinese(served, chromium):
-    browser.save_settings(served.client.address, {"Comfy.Locale": "zh"})
-    page = browser.open_interface(chromium, served.client.address)
-    try:
-        page.wait_for_timeout(2000)
-        page.evaluate("() => app.graph.clear()")
-        drop(page, "image_to_video")
-        titles = page.evaluate("() => app.graph._nodes.filter(n => n.type.startsWith('SEINE')).map(n => n.title)")
-        chinese = {name: node["display_name"] for name, node in build_locales.load("zh").items()}
-        expected = [chinese[name] for name in saved_types("image_to_video") if name.startswith("SEINE")]
-        assert titles == expected
-        assert all(re.search("[\u4e00-\u9fff]", title) for title in titles)
-        shown = page.evaluate(CHINESE)
-        assert [text for text in shown["texts"] if not re.search("[\u4e00-\u9fff]", text)] == []
-        label = build_locales.load("zh")["SEINEImageToVideo"]["inputs"]["resize_mode"]["options"][shown["value"]]
-        assert (shown["label"], shown["value"]) == (label, "fit clip to image"), "what is sent stays as it is"
-        page.wait_for_timeout(1000)
-        browser.screenshot(page, "chinese")
-        page.evaluate(SET, {"keyframe_places": "99"})
-        page.get_by_test_id("queue-button").click()
-        page.get_by_test_id("error-overlay-see-errors").click()
-        page.wait_for_timeout(1500)
-        browser.screenshot(page, "chinese-error")
-        page.get_by_text("请每张写一个，或留空以均匀分布").first.wait_for()
-    finally:
-        page.close()
-        browser.save_settings(served.client.address, {"Comfy.Locale": "en"})

@@ -1,7 +1,7 @@
 /** What the timelines say, in the interface's language. */
 
-import { app } from "../../../scripts/app.js"
 import { MOST_FRAMES } from "./frame_mask.js"
+import { isChinese } from "./language.js"
 
 const TEXTS = {
   en: {
@@ -47,6 +47,5 @@ const TEXTS = {
 }
 
 export function texts() {
-  const locale = app.extensionManager?.setting?.get("Comfy.Locale") ?? "en"
-  return TEXTS[locale.split("-")[0]] ?? TEXTS.en
+  return isChinese() ? TEXTS.zh : TEXTS.en
 }
