@@ -28,6 +28,7 @@ TIMELINES = """() => {
     return all.filter(drawn).map(node => [node.type, drawn(node).ariaLabel, ...node.size]).sort()
 }"""
 """What each says, and the node's size."""
+WATCHED = "async () => (await import('/extensions/comfyui-seine/js/node_changes.js')).watching.size"
 NO_COMPLAINT = "() => document.querySelectorAll('.p-toast-message').length == 0"
 
 
@@ -106,3 +107,22 @@ def test_blueprints_are_taken_apart(nodes):
         assert page.evaluate(INSIDE) == []
         assert sorted(page.evaluate(TYPES)) == inside, name
         assert prompt(page) == ran, name
+
+
+@pytest.mark.one_host
+def test_nodes_of_a_cleared_subgraph_are_forgotten(page):
+    blueprint = json.loads((FOLDER / "Transition (SEINE).json").read_text(encoding="utf-8"))
+    page.evaluate(LOAD, blueprint)
+    within = page.evaluate(TIMELINES)
+    for _ in range(3):
+        page.evaluate(RELOAD)
+        # The host tells of a change when a person makes one.
+        page.evaluate("() => app.api.dispatchCustomEvent('graphChanged', {})")
+    assert page.evaluate(WATCHED) == len(within) > 0
+    command(page, "ConvertToSubgraph")
+    page.evaluate(RELOAD)
+    page.evaluate("() => app.api.dispatchCustomEvent('graphChanged', {})")
+    assert page.evaluate(WATCHED) == len(within), "of a subgraph in a subgraph"
+    page.evaluate("() => app.graph.clear()")
+    page.evaluate("() => app.api.dispatchCustomEvent('graphChanged', {})")
+    assert page.evaluate(WATCHED) == 0

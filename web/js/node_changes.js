@@ -6,10 +6,21 @@ import { fineness } from "./frame_strip.js"
 import { changeHeight } from "./node_widgets.js"
 
 /** What to call for each node that is in a graph. */
-const watching = new Map()
+export const watching = new Map()
 
 function refreshAll() {
-  for (const refresh of watching.values()) refresh()
+  const there = new Set(nodesOf(app.graph))
+  for (const [node, refresh] of watching) {
+    if (there.has(node)) refresh()
+    else watching.delete(node) // the host does not say so of the nodes in a subgraph, when a graph is cleared
+  }
+}
+
+/** A graph's nodes, and those of the subgraphs in it. */
+function nodesOf(graph, seen = new Set()) {
+  if (seen.has(graph)) return []
+  seen.add(graph)
+  return graph.nodes.flatMap((node) => [node, ...(node.isSubgraphNode?.() ? nodesOf(node.subgraph, seen) : [])])
 }
 
 api.addEventListener("graphChanged", refreshAll)
