@@ -3,6 +3,17 @@
 import { api } from "../../../scripts/api.js"
 
 const BATCHING = ["ImageBatch", "BatchImagesNode"]
+/** ComfyUI's nodes that give one picture for each they get, and still show which one it is; a test runs them. */
+export const ONE_FOR_ONE = new Set([
+  ...["ImageScale", "ImageScaleBy", "ImageScaleToTotalPixels", "ImageScaleToMaxDimension", "ResizeAndPadImage"],
+  ...["ResizeImagesByLongerEdge", "ResizeImagesByShorterEdge", "ImageUpscaleWithModel", "FluxKontextImageScale"],
+  ...["ImageCrop", "ImageCropV2", "CenterCropImages", "RandomCropImages", "ImagePadForOutpaint"],
+  ...["ImageFlip", "ImageRotate", "ImageInvert", "ImageBlur", "ImageSharpen", "ImageQuantize", "ImageAddNoise"],
+  ...["AdjustBrightness", "AdjustContrast", "NormalizeImages", "Morphology", "Canny", "TextOverlay", "LTXVPreprocess"],
+  "SplitImageWithAlpha"
+])
+/** Load Image gives all frames of these. */
+const ANIMATED = /\.(gif|apng)$/i
 const MOST_STEPS = 32
 const MUTED = 2
 const BYPASSED = 4
@@ -37,27 +48,32 @@ export function picturesOf(node, name, single, steps = MOST_STEPS) {
   if (!wired) return []
   const origin = wired.node
   const file = origin && fileOf(origin)
-  if (file) return [file]
+  if (file) return single || !ANIMATED.test(file.filename) ? [addressOf(file)] : null
   if (origin && BATCHING.includes(origin.type) && steps) {
     const parts = imageInputs(origin).map((input) => picturesOf(origin, input.name, false, steps - 1))
     return parts.includes(null) ? null : parts.flat()
   }
-  // A node that changes one picture, such as a crop or a scaling, still shows which one it is.
-  const inputs = origin ? imageInputs(origin).filter((input) => input.link != null) : []
-  const before = inputs.length === 1 && steps ? picturesOf(origin, inputs[0].name, single, steps - 1) : null
-  return before?.length === 1 ? before : single ? [null] : null
+  const inputs = origin && ONE_FOR_ONE.has(origin.type) && steps ? imageInputs(origin) : []
+  const before = inputs.length === 1 ? picturesOf(origin, inputs[0].name, single, steps - 1) : null
+  if (before?.length === 1 || (before?.length && !single)) return before
+  return single ? [null] : null
 }
 
 function imageInputs(node) {
   return (node.inputs ?? []).filter((input) => input.type === "IMAGE")
 }
 
-/** Where the interface shows the file from that a node such as Load Image has chosen; null for other nodes. */
+/** The file that a node such as Load Image has chosen; null for other nodes. */
 function fileOf(node) {
   if (!/^LoadImage/.test(node.type)) return null
   const value = node.widgets?.find((widget) => widget.name === "image")?.value
   const found = typeof value === "string" && /^(?:(.*)\/)?([^/]+?)(?: \[(input|output|temp)\])?$/.exec(value)
   if (!found) return null
   const [, subfolder = "", filename, type = "input"] = found
-  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`)
+  return { filename, subfolder, type }
+}
+
+/** Where the interface shows it from. */
+function addressOf(file) {
+  return api.apiURL(`/view?${new URLSearchParams(file)}`)
 }
