@@ -184,6 +184,18 @@ def test_help_pages_say_the_ranges_of_the_schemas(nodes, language):
 
 
 @pytest.mark.parametrize("node", sorted(path.name for path in DOCS.iterdir()))
+def test_help_pages_have_the_same_tips(node):
+    english, chinese = (re.findall("^- ", section(node, language, 4), re.MULTILINE) for language in LANGUAGES)
+    assert len(english) == len(chinese) > 0
+
+
+@pytest.mark.parametrize(("guide", "language"), [("guide.md", "en"), ("guide.zh.md", "zh")])
+def test_the_guide_has_every_node(guide, language):
+    listed = re.findall(r"^\| \*\*(.+?)\*\*", (REPOSITORY / "docs" / guide).read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(node["display_name"] for node in build_locales.load(language).values())
+
+
+@pytest.mark.parametrize("node", sorted(path.name for path in DOCS.iterdir()))
 def test_help_pages_quote_messages_that_exist(node):
     quoted = {language: list(rows(section(node, language, 3))) for language in LANGUAGES}
     assert quoted["en"] == quoted["zh"] != []
