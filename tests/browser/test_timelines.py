@@ -25,6 +25,13 @@ PLACE = """type => {
     const {left, top, width, height} = canvas.getBoundingClientRect()
     return [left, top, width, height, height / canvas.clientHeight]
 }"""
+HEARD = """type => {
+    const node = app.graph._nodes.find(node => node.type == type)
+    const canvas = node.widgets.find(widget => widget.name == 'timeline').element.querySelector('canvas')
+    const names = ['role', 'aria-label', 'aria-valuemin', 'aria-valuemax', 'aria-valuenow', 'aria-valuetext']
+    return names.map(name => canvas.getAttribute(name))
+}"""
+"""What a screen reader is told of a timeline."""
 MODIFIED = "() => app.extensionManager.workflow.activeWorkflow.isModified"
 SETTLED = """async () => {
     for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
@@ -104,6 +111,11 @@ def test_cells_are_reached_by_keys(nodes):
     page.keyboard.press("ArrowLeft")
     page.keyboard.up("Shift")
     mask_is(page, "custom keyframes", "0, 4, 6, 13-15")
+    slider = ["slider", "6 kept, 10 generated", "0", "15"]
+    soon(page, lambda: page.evaluate(HEARD, BUILDER), [*slider, "13", "13: kept (click or drag to change)"])
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    soon(page, lambda: page.evaluate(HEARD, BUILDER), [*slider, "1", "1: generated (click or drag to change)"])
     page.keyboard.press("Control+z")
     mask_is(page, "custom keyframes", "0, 4, 6")
 

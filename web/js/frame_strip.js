@@ -65,7 +65,7 @@ export class FrameStrip {
   draw() {
     const height = stripHeight(this.view)
     this.canvas.style.height = `${height}px`
-    this.canvas.ariaLabel = this.view.text
+    this.describe()
     this.element.style.padding = globalThis.LiteGraph?.vueNodesMode ? "0" : `0 ${INSET}px`
     const width = this.canvas.clientWidth
     if (!width) return
@@ -80,6 +80,20 @@ export class FrameStrip {
       pointed: this.pointed,
       focused
     })
+  }
+
+  /** For those who hear the page: which frame the keys are at, and what it is. */
+  describe() {
+    const { text, frames } = this.view
+    const frame = frames ? this.within(this.cursor ?? 0) : null
+    const values = frames
+      ? { valuemin: 0, valuemax: frames - 1, valuenow: frame, valuetext: this.tell(frame, null) }
+      : { valuemin: null, valuemax: null, valuenow: null, valuetext: null }
+    this.canvas.setAttribute("role", frames ? "slider" : "img")
+    for (const [name, value] of Object.entries({ label: text, ...values })) {
+      if (value === null) this.canvas.removeAttribute(`aria-${name}`)
+      else this.canvas.setAttribute(`aria-${name}`, value)
+    }
   }
 
   /** Frame and picture at a pointer's place; frames beyond the ends are the ends. */
