@@ -1,6 +1,8 @@
 """What the Comfy Registry is told about the pack."""
 
+import posixpath
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,30 @@ def test_pictures_have_the_registry_s_proportions():
         assert icon.width == icon.height <= 400
     with Image.open(REPOSITORY / "assets" / "banner.png") as banner:
         assert banner.width * 9 == banner.height * 21
+
+
+def tracked(*options: str) -> set[str]:
+    """Files that git has; those that .comfyignore leaves out with `-i -X .comfyignore`: its syntax is git's."""
+    found = subprocess.run(["git", "ls-files", "-z", *options], cwd=REPOSITORY, capture_output=True, check=False)
+    return set(found.stdout.decode().split("\0")) - {""}
+
+
+def test_links_of_what_is_published_lead_to_what_is_published():
+    files = tracked()
+    if not files:
+        pytest.skip("not a git repository: what would be published is not known")
+    published = files - tracked("-c", "-i", "-X", ".comfyignore")
+    assert not any(file.startswith(("tests/", "benchmarks/")) and file.endswith(".py") for file in published)
+    folders = {folder.as_posix() for file in published for folder in Path(file).parents}
+    dead = []
+    for file in sorted(file for file in published if file.endswith(".md")):
+        text = (REPOSITORY / file).read_text(encoding="utf-8")
+        # The interface puts web/docs before the pictures of help pages.
+        base = "web/docs" if file.startswith("web/docs/") else posixpath.dirname(file)
+        for link in re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text):
+            place = "".join(link).partition("#")[0]
+            if place and not re.match("[a-z]+:", place):
+                target = posixpath.normpath(posixpath.join(base, place))
+                if target not in published | folders:
+                    dead.append(f"{file}: {place}")
+    assert dead == []
