@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -40,9 +41,10 @@ def empty_cell() -> bool:
 
 def of_module(name: str) -> Any:
     """A class and a function of a module, which the host calls by its path where it is a pack."""
-    names: dict[str, Any] = {"__name__": name}
-    exec("class Made:\n    pass\ndef function():\n    pass", names)
-    return [names["Made"], names["Made"](), names["function"]]
+    made = type("Made", (), {"__module__": name})
+    function = FunctionType((lambda: None).__code__, {"__name__": name})
+    assert made.__module__ == function.__module__ == name
+    return [made, made(), function]
 
 
 def schedule(kind: type) -> Any:
@@ -88,7 +90,6 @@ def model_pairs() -> dict[str, tuple]:
 
 def main() -> dict[str, Any]:
     tensor = torch.arange(4.0)
-    plus_one, also_plus_one, plus_two = (eval(f"lambda x: x + {number}") for number in (1, 1, 2))
     pairs = {
         "tensor": (tensor, tensor.clone(), tensor.half()),
         "order of a dict": ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 2, "b": 1}),
@@ -98,7 +99,7 @@ def main() -> dict[str, Any]:
         "builtin": (max, max, min),
         "set": ({1, "a"}, {"a", 1}, {1, "b"}),
         "place of a pack": tuple(map(of_module, ("/one/custom_nodes/a.b", "C:\\two\\custom_nodes\\a.b", "/one/a.c"))),
-        "code": (plus_one, also_plus_one, plus_two),
+        "code": (lambda x: x + 1, lambda x: x + 1, lambda x: x + 2),
         "prediction": tuple(map(schedule, (model_sampling.EPS, model_sampling.EPS, model_sampling.V_PREDICTION))),
         "control": (control(0.5), control(0.5), control(0.6)),
         "weights of control": (control(0.5), control(0.5), control(0.5, 2.0)),
