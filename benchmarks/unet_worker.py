@@ -87,7 +87,7 @@ def measure(
             fused.is_working = lambda device, dtype: False
             attention_of_tokens.takes_cudnn = lambda *given: False
         if implementation == "ours compiled":
-            fused.prepare(next(model.parameters()).device, DTYPES[dtype])
+            model.prepare(next(model.parameters()).device, DTYPES[dtype])
             model = torch.compile(model)
         elif implementation == "ours in windows":
             model = InWindows(model)

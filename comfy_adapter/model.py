@@ -126,7 +126,7 @@ class SeineModel(comfy.model_base.BaseModel):
             self.latent_format.latent_rgb_factors, self.latent_format.latent_rgb_factors_bias = factors, bias
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        self.diffusion_model.starts_a_run()  # asked for before each run, and never within one
+        self._starts_a_run(kwargs["device"])  # asked for before each run, and never within one
         check_control(kwargs.get("control"))
         check_foreign_conditioning(kwargs)
         noise: Tensor = kwargs["noise"]
@@ -156,6 +156,12 @@ class SeineModel(comfy.model_base.BaseModel):
             conds["c_concat"] = comfy.conds.CONDNoiseShape(keyframes)
         # Ours first: the host compares them in order and stops at the first that does not fit.
         return conds | {key: value for key, value in super().extra_conds(**kwargs).items() if key not in conds}
+
+    def _starts_a_run(self, device: torch.device) -> None:
+        """On the device, and on those of the copies that the host splits a run over, which it asks for nothing."""
+        copies = self.current_patcher.get_additional_models_with_key("multigpu") if self.current_patcher else ()
+        for model, place in ((self, device), *((copy.model, copy.load_device) for copy in copies)):
+            model.diffusion_model.starts_a_run(place, model.get_dtype_inference())
 
     def _keyframes(
         self, mask: Tensor | None, masked_latents: Tensor | None, frames: int, noise: Tensor, device: Any

@@ -78,9 +78,10 @@ class HostUNet(nn.Module):
         self._too_large = math.inf
         """Size of the smallest batch for which memory ran out."""
 
-    def starts_a_run(self) -> None:
-        """Forget what memory did not suffice for: there may be more of it now."""
+    def starts_a_run(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Forget what memory did not suffice for, and find out what works on the device: a compiled forward cannot."""
         self._too_large = math.inf
+        self.network.prepare(device, dtype)
 
     def forward(
         self,

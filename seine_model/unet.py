@@ -108,6 +108,11 @@ class SeineUNet3D(nn.Module):
         self.conv_norm_out = group_norm(operations)(groups, widths[0], eps=1e-5, dtype=dtype, device=device)
         self.conv_out = operations.Conv2d(widths[0], config.out_channels, 3, padding=1, dtype=dtype, device=device)
 
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Find out, once, what of our own works there: before a clip, since in a compiled forward nothing is tried."""
+        fused.prepare(device, dtype)
+        of_tokens.prepare(device, dtype)
+
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         """Noise prediction.
 
@@ -116,6 +121,8 @@ class SeineUNet3D(nn.Module):
         Raises ValueError for shapes that do not fit.
         """
         videos, frames = _check_shapes(self.config, sample, timestep, context)
+        if not torch.compiler.is_compiling():
+            self.prepare(sample.device, sample.dtype)
         rows = sample.transpose(1, 2).flatten(0, 1)
         out = self.forward_frames(rows, timestep, context, frames)
         return out.unflatten(0, (videos, frames)).transpose(1, 2)
@@ -123,10 +130,10 @@ class SeineUNet3D(nn.Module):
     def forward_frames(
         self, x: Tensor, timestep: Tensor, context: Tensor, frames: int, hooks: Hooks = NO_HOOKS
     ) -> Tensor:
-        """The same with frames in the batch: x ``[videos*frames, 9, h, w]`` to ``[videos*frames, 4, h, w]``."""
-        if not torch.compiler.is_compiling():
-            fused.prepare(x.device, x.dtype)
-            of_tokens.prepare(x.device, x.dtype)
+        """The same with frames in the batch: x ``[videos*frames, 9, h, w]`` to ``[videos*frames, 4, h, w]``.
+
+        Whoever calls it calls `prepare` before.
+        """
         rotary = self.mid_block.attentions[0].transformer_blocks[0].attn_temp.rotary_emb
         positions = rotary.positions(frames, x.device, x.dtype, hooks.frame_distance)
         time = self.time_embedding(timestep_embedding(timestep, self.config.block_out_channels[0]).to(x.dtype))

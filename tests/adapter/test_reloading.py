@@ -22,6 +22,11 @@ def test_a_clip_split_over_two_cards_is_that_of_one(report):
     assert found["off"] < 1e-4
 
 
+def test_a_run_begins_on_every_card_it_is_split_over(report):
+    found = report["cards"]["MODEL"]
+    assert found["tried on"] == ["cuda:0", "cuda:1"] and found["copies begin anew"]
+
+
 @pytest.mark.parametrize("part", ["CLIP", "VAE"])
 def test_a_part_on_the_other_card_gives_the_same(report, part):
     found = report["cards"][part]

@@ -5,6 +5,7 @@ The host's nodes for several devices act on them on two cards that the CPU poses
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import torch
 from comfy_extras import nodes_multigpu
 from comfyui_seine.comfy_adapter import files, keyframes, loading, sampling, unet
 from comfyui_seine.comfy_adapter.model import SeineModel
+from comfyui_seine.seine_model import fused
 from comfyui_seine.seine_model.masks import frame_mask
 from comfyui_seine.tools.hosting.posing_device import PosingDevice, host_with_card
 from torch import Tensor
@@ -69,8 +71,13 @@ def split(model: Any, clip: Any, vae: Any) -> dict[str, Any]:
     made = {}
     for name, cards in (("one", 1), ("two", 2)):
         (chosen,) = nodes_multigpu.MultiGPUCFGSplitNode.execute(model, cards).args
-        with counted() as report[name]:
+        copies = [copy.model.diffusion_model for copy in chosen.get_additional_models_with_key("multigpu")]
+        for unet_of_copy in copies:
+            unet_of_copy._too_large = 1  # as a run leaves it for which memory did not suffice
+        with counted() as report[name], mock.patch.object(fused, "_working", {}):
             made[name] = sample(chosen, clip, vae)
+            report["tried on"] = sorted({f"{kind}:{index}" for kind, index, _ in fused._working})
+        report["copies begin anew"] = [unet_of_copy._too_large for unet_of_copy in copies] == [math.inf] * (cards - 1)
     return report | compared(made["two"], made["one"])
 
 
