@@ -29,6 +29,7 @@ from seine_model import SeineConfig, SeineUNet3D, fused
 from seine_model import attention as attention_of_tokens
 from seine_model.checkpoint import check_state_dict
 from seine_model.device_choices import in_order
+from seine_model.memory import ran_out
 from seine_model.temporal import rotary_frequencies
 
 IMPLEMENTATIONS = ("official", "ours", "ours compiled", "ours without its kernels", "ours in windows")
@@ -41,7 +42,6 @@ WINDOW, OVERLAP = 16, 4
 CUDA_WARM_UP, CUDA_STEPS = 3, 10
 CHECK_SAMPLE = (1, 9, 4, 8, 8)
 CHECK_TOLERANCE = 1e-4
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 Inputs = tuple[Tensor, Tensor, Tensor]
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         result |= measure(**options)
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        if not ran_out(error):
             raise
         result |= {"problem": "out of memory"}
     print(json.dumps(result))

@@ -10,8 +10,7 @@ from typing import Any
 import comfy.model_management
 import torch
 
-_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
-"""How devices without an exception of their own for it put it."""
+from ..seine_model import memory
 
 
 class OutOfMemory(torch.OutOfMemoryError):
@@ -22,9 +21,8 @@ class OutOfMemory(torch.OutOfMemoryError):
 
 def ran_out(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on any device."""
-    if isinstance(error, MemoryError) or (isinstance(error, Exception) and comfy.model_management.is_oom(error)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
+    # The host is asked first: it clears what such an error leaves behind.
+    return (isinstance(error, Exception) and comfy.model_management.is_oom(error)) or memory.ran_out(error)
 
 
 def attempt(call: Callable, *given: Any, **options: Any) -> Any:

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import device_choices
+from .trials import Key, key_of, try_once
 
 TOLERANCE = 2e-2
 """How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
 TRIED = ((150, 150, 40), (150, 77, 40), (70, 70, 80))
 """Queries, keys, and values of a head."""
 
-_working: dict[tuple[str, int | None, torch.dtype], bool] = {}
+_working: dict[Key, bool] = {}
 
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -28,7 +29,7 @@ def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) ->
 def takes_cudnn(q: Tensor, k: Tensor, heads: int) -> bool:
     """Whether attention of ``[batch, tokens, heads*dim]`` is cuDNN's, which has no gradient here."""
     pays = device_choices.attends_by_cudnn(len(q), k.shape[1], q.shape[-1] // heads)
-    return pays and _working.get((q.device.type, q.device.index, q.dtype), False) and not torch.is_grad_enabled()
+    return pays and _working.get(key_of(q.device, q.dtype), False) and not torch.is_grad_enabled()
 
 
 def by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -38,16 +39,13 @@ def by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def prepare(device: torch.device, dtype: torch.dtype) -> None:
     """Find out, once, whether cuDNN's is there on this device and right."""
-    key = (device.type, device.index, dtype)
-    if key in _working:
-        return
-    _working[key] = False
-    if not device_choices.may_attend_by_cudnn(device, dtype):
-        return
-    try:
-        _working[key] = all(_is_right(device, dtype, *sizes) for sizes in TRIED)
-    except Exception as problem:  # whatever cuDNN or the card may say
-        logging.warning("SEINE: no attention by cuDNN on %s in %s, PyTorch chooses: %s", device, dtype, problem)
+
+    def is_right() -> bool:
+        return device_choices.may_attend_by_cudnn(device, dtype) and all(
+            _is_right(device, dtype, *sizes) for sizes in TRIED
+        )
+
+    try_once("attention by cuDNN", _working, device, dtype, is_right)
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ on Linux and wants a C compiler. Everywhere else PyTorch's operators do the same
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from . import device_choices
+from .trials import Key, key_of, try_once
 
 NAMESPACE = f"seine_{zlib.crc32(__name__.encode()):x}"
 """Of the operators: the package may be there more than once, and a host's name of it is a path."""
@@ -24,8 +24,8 @@ NAMESPACE = f"seine_{zlib.crc32(__name__.encode()):x}"
 PLAIN = (Tensor, nn.Parameter)
 """Types of tensors that are their numbers: a host's own types have others, which stand for them."""
 
-_working: dict[tuple[str, int | None, torch.dtype], bool] = {}
-_multiplying: dict[tuple[str, int | None, torch.dtype], bool] = {}
+_working: dict[Key, bool] = {}
+_multiplying: dict[Key, bool] = {}
 
 
 def are_ready(x: Tensor) -> bool:
@@ -35,30 +35,28 @@ def are_ready(x: Tensor) -> bool:
 
 def is_working(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `prepare` has found so."""
-    return _working.get((device.type, device.index, dtype), False)
+    return _working.get(key_of(device, dtype), False)
 
 
 def multiplies_with_gates(x: Tensor) -> bool:
     """Whether `gated_product` is there for this input, and pays."""
-    there = _multiplying.get((x.device.type, x.device.index, x.dtype), False)
+    there = _multiplying.get(key_of(x.device, x.dtype), False)
     return there and x.shape[-1] <= device_choices.MOST_COLUMNS
 
 
 def prepare(device: torch.device, dtype: torch.dtype) -> None:
     """Find out, once, whether the kernels can be compiled for this device and are right there."""
-    key = (device.type, device.index, dtype)
-    if key not in _working:
-        _working[key] = False
-        if device_choices.has_kernels(device):
-            from .kernel_trials import are_right  # which imports this module
+    try_once("kernels of its own", _working, device, dtype, lambda: _are_right(device, dtype))
 
-            try:
-                _working[key] = are_right(device, dtype)
-                _multiplying[key] = device_choices.multiplies_with_gates(device, dtype)
-            except Exception as problem:  # whatever a compiler, its driver or the card may say
-                logging.warning(
-                    "SEINE: no kernels of its own on %s in %s, PyTorch's are used: %s", device, dtype, problem
-                )
+
+def _are_right(device: torch.device, dtype: torch.dtype) -> bool:
+    if not device_choices.has_kernels(device):
+        return False
+    from .kernel_trials import are_right  # which imports this module
+
+    right = are_right(device, dtype)
+    _multiplying[key_of(device, dtype)] = right and device_choices.multiplies_with_gates(device, dtype)
+    return right
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ calls, and they are the same in every step: what Triton found is kept by everyth
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import triton
@@ -17,6 +18,8 @@ LAUNCHED_WITH_ALL = triton.__version__.startswith("3.6.")
 """Whether a compiled kernel takes all of its function's arguments, as in the version with which this was tried."""
 
 _compiled: dict[tuple, Any] = {}
+_ONE_AT_A_TIME = threading.Lock()
+"""Compiles: a host has a thread for each card, and not every Triton compiles in two."""
 
 
 def launch(
@@ -30,7 +33,8 @@ def launch(
     if compiled is not None:
         compiled[grid](*arguments, *constants.values())
         return
-    compiled = kernel[grid](*arguments, **constants, **options)
+    with _ONE_AT_A_TIME:
+        compiled = kernel[grid](*arguments, **constants, **options)
     if LAUNCHED_WITH_ALL and hasattr(compiled, "packed_metadata"):  # the interpreter gives nothing
         if len(_compiled) >= KEPT:
             _compiled.clear()

@@ -1,5 +1,7 @@
 """Launches that are kept, with a driver under Triton that starts nothing and writes down what it is given."""
 
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +86,27 @@ def test_what_is_compiled_otherwise_is_asked_for(card, asked):
     triton_kernels.gate(torch.zeros(4, 512))
     functions = [given[4] for given in card.launches]
     assert len(asked) == len(set(functions)) == 5
+
+
+def test_threads_compile_one_after_the_other(card, monkeypatch):
+    now, most, plain = [], [], triton_kernels._gate.run
+
+    def run(*given, **options):
+        now.append(1)
+        most.append(len(now))
+        time.sleep(0.05)
+        out = plain(*given, **options)
+        now.pop()
+        return out
+
+    monkeypatch.setattr(triton_kernels._gate, "run", run)
+    maps = [torch.zeros(rows, 512, dtype=torch.float16) for rows in (5, 6, 7)]
+    threads = [threading.Thread(target=triton_kernels.gate, args=(x,)) for x in maps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1] and len(card.launches) == 3
 
 
 def test_no_more_are_kept_than_may_be(card, monkeypatch):

@@ -1,0 +1,43 @@
+"""What was found to work on a device in a dtype, by trying it there once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import torch
+
+from .memory import ran_out
+
+Key = tuple[str, int | None, torch.dtype]
+"""Type and index of a device, and a dtype."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""A host has a thread for each card, and not every Triton compiles in two."""
+
+
+def key_of(device: torch.device, dtype: torch.dtype) -> Key:
+    return device.type, device.index, dtype
+
+
+def try_once(
+    what: str, found: dict[Key, bool], device: torch.device, dtype: torch.dtype, trial: Callable[[], bool]
+) -> None:
+    """Enter whether something works there by its trial, which may raise anything, where there is no entry.
+
+    There is an entry when the trial is over. There is none where memory ran out or somebody stopped it: that says
+    nothing of the device, and the next run tries again.
+    """
+    key = key_of(device, dtype)
+    with _ONE_AT_A_TIME:
+        if key in found:
+            return
+        try:
+            found[key] = trial()
+        except Exception as problem:  # whatever a compiler, its driver or the card may say
+            then = "this run does without, the next one tries again"
+            if not ran_out(problem):
+                found[key], then = False, "PyTorch's are used"
+            words = str(problem) or type(problem).__name__
+            logging.warning("SEINE: no %s on %s in %s, %s: %s", what, device, dtype, then, words)

@@ -1,0 +1,98 @@
+"""Trials of what a card can do: what is remembered of them, and that there is one at a time."""
+
+import errno
+import threading
+import time
+
+import pytest
+import torch
+
+from seine_model import attention, device_choices, fused, kernel_trials
+
+CARDS = [torch.device("cuda", index) for index in (0, 1)]
+KEYS = [("cuda", index, torch.float16) for index in (0, 1)]
+
+
+@pytest.fixture(params=[fused, attention], ids=["kernels", "cuDNN"])
+def tried(request, monkeypatch):
+    """Has a trial of the module's do what it is given, once; gives the module, and how that is told it."""
+    does = []
+    monkeypatch.setattr(device_choices, "has_kernels", lambda device: True)
+    monkeypatch.setattr(device_choices, "may_attend_by_cudnn", lambda device, dtype: True)
+    monkeypatch.setattr(device_choices, "multiplies_with_gates", lambda device, dtype: True)
+    monkeypatch.setattr(kernel_trials, "are_right", lambda *given: does[-1]())
+    monkeypatch.setattr(attention, "_is_right", lambda *given: does[-1]())
+    monkeypatch.setattr(request.param, "_working", {})
+    monkeypatch.setattr(fused, "_multiplying", {})
+    return request.param, does.append
+
+
+def raising(error):
+    def trial():
+        raise error
+
+    return trial
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_the_next_run_tries_again_where_memory_ran_out(tried, error, caplog):
+    module, is_to = tried
+    is_to(raising(error))
+    module.prepare(CARDS[0], torch.float16)
+    assert module._working == {} and "the next one tries again" in caplog.text and str(error) in caplog.text
+    is_to(lambda: True)
+    module.prepare(CARDS[0], torch.float16)
+    assert module._working == {KEYS[0]: True}
+
+
+def test_and_where_somebody_stopped_it(tried):
+    module, is_to = tried
+    is_to(raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        module.prepare(CARDS[0], torch.float16)
+    is_to(lambda: True)
+    module.prepare(CARDS[0], torch.float16)
+    assert module._working == {KEYS[0]: True}
+
+
+def test_what_does_not_work_is_not_tried_again(tried, caplog):
+    module, is_to = tried
+    is_to(raising(AssertionError()))
+    module.prepare(CARDS[0], torch.float16)
+    assert "PyTorch's are used: AssertionError" in caplog.text
+    is_to(lambda: True)
+    module.prepare(CARDS[0], torch.float16)
+    assert module._working == {KEYS[0]: False}
+
+
+def test_threads_wait_for_a_trial_and_cards_are_tried_one_after_the_other(tried):
+    module, is_to = tried
+    now, most, seen = [], [], []
+
+    def trial():
+        now.append(1)
+        most.append(len(now))
+        time.sleep(0.05)
+        now.pop()
+        return True
+
+    def run(card):
+        module.prepare(card, torch.float16)
+        seen.append((module._working.get(KEYS[card.index]), fused._multiplying.get(KEYS[card.index])))
+
+    is_to(trial)
+    threads = [threading.Thread(target=run, args=(card,)) for card in CARDS * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times = 2 if module is fused else 2 * len(attention.TRIED)
+    assert most == [1] * times and seen == [(True, True if module is fused else None)] * 4
