@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import device_choices
-from .trials import Key, key_of, try_once
+from .memory import ran_out
+from .trials import Key, give_up, key_of, try_once
 
 TOLERANCE = 2e-2
 """How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
@@ -17,13 +18,25 @@ TRIED = ((150, 150, 40), (150, 77, 40), (70, 70, 80))
 """Queries, keys, and values of a head."""
 
 _working: dict[Key, bool] = {}
+_NAME = "attention by cuDNN"
 
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The default attention: ``[batch, tokens, heads*dim]`` each."""
-    attend = by_cudnn if takes_cudnn(q, k, heads) else F.scaled_dot_product_attention
-    out = attend(*(t.view(*t.shape[:2], heads, -1).transpose(1, 2) for t in (q, k, v)))
+    split = [t.view(*t.shape[:2], heads, -1).transpose(1, 2) for t in (q, k, v)]
+    out = _by_cudnn_if_it_can(*split) if takes_cudnn(q, k, heads) else F.scaled_dot_product_attention(*split)
     return out.transpose(1, 2).flatten(2)
+
+
+def _by_cudnn_if_it_can(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """PyTorch's from then on where it has nothing for such sizes, which a trial cannot rule out."""
+    try:
+        return by_cudnn(q, k, v)
+    except Exception as problem:
+        if ran_out(problem):
+            raise
+        give_up(_NAME, _working, q.device, q.dtype, problem)
+    return F.scaled_dot_product_attention(q, k, v)
 
 
 def takes_cudnn(q: Tensor, k: Tensor, heads: int) -> bool:
@@ -45,7 +58,7 @@ def prepare(device: torch.device, dtype: torch.dtype) -> None:
             _is_right(device, dtype, *sizes) for sizes in TRIED
         )
 
-    try_once("attention by cuDNN", _working, device, dtype, is_right)
+    try_once(_NAME, _working, device, dtype, is_right)
 
 
 @torch.no_grad()

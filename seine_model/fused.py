@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from . import device_choices
-from .trials import Key, key_of, try_once
+from .memory import ran_out
+from .trials import Key, give_up, key_of, try_once
 
 NAMESPACE = f"seine_{zlib.crc32(__name__.encode()):x}"
 """Of the operators: the package may be there more than once, and a host's name of it is a path."""
@@ -26,6 +27,9 @@ PLAIN = (Tensor, nn.Parameter)
 
 _working: dict[Key, bool] = {}
 _multiplying: dict[Key, bool] = {}
+_failed: set[Key] = set()
+"""Where a launch failed after the trial: of what is still to come of that forward, and of its graph if it has one."""
+_NAME = "kernels of its own"
 
 
 def are_ready(x: Tensor) -> bool:
@@ -46,7 +50,7 @@ def multiplies_with_gates(x: Tensor) -> bool:
 
 def prepare(device: torch.device, dtype: torch.dtype) -> None:
     """Find out, once, whether the kernels can be compiled for this device and are right there."""
-    try_once("kernels of its own", _working, device, dtype, lambda: _are_right(device, dtype))
+    try_once(_NAME, _working, device, dtype, lambda: _are_right(device, dtype))
 
 
 def _are_right(device: torch.device, dtype: torch.dtype) -> bool:
@@ -69,7 +73,28 @@ def _functions() -> dict[str, Callable]:
 
 
 def _launch(kernel: str, x: Tensor, *others: Any) -> Any:
-    """A function of the kernels' modules, on the card that x is on: Triton takes the current one."""
+    """A function of the kernels' modules. Where it fails, which a trial cannot rule out for all sizes, its stand-in.
+
+    Kernels are then off for this kind of tensor. Another try of the forward would not do: patches and hooks of a host
+    may have changed what it was given.
+    """
+    key = key_of(x.device, x.dtype) if _failed else None
+    if key not in _failed:
+        try:
+            return _on_its_card(kernel, x, *others)
+        except Exception as problem:  # of compiling, of the folder that Triton writes to, or of the card
+            key = key_of(x.device, x.dtype)
+            if ran_out(problem) or key not in _working:  # the trial itself
+                raise
+            give_up(_NAME, _working, x.device, x.dtype, problem)
+            _failed.add(key)
+    from . import stand_ins  # which imports this module
+
+    return getattr(stand_ins, kernel)(x, *others)
+
+
+def _on_its_card(kernel: str, x: Tensor, *others: Any) -> Any:
+    """On the card that x is on: Triton takes the current one."""
     function = _functions()[kernel]
     if x.is_cuda and x.device.index != torch.cuda.current_device():
         with torch.cuda.device_of(x):

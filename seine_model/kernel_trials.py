@@ -9,14 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import device_choices, fused
+from . import device_choices, fused, stand_ins
 from .config import ROTARY_DIM
-from .temporal import FramePositions, rotate_
 
 TOLERANCE = 2e-2
 """How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
-HEADS = (40, 80, 160)
-"""Values of SEINE's heads: what a card has no room for differs by them."""
+ATTENDED = (5, 40), (5, 80), (5, 160)
+"""Frames, and values of a head: what a card has no room for differs by them. More frames take other instructions."""
+NORMALISED = (2, 100), (1, 2100)
+"""Videos and pixels: in a few chunks of one tile each, and in the most there are, of two."""
+MULTIPLIED = (320, 640)
+"""Columns of SEINE's where products are our own, which are compiled in."""
 
 
 @torch.no_grad()
@@ -43,35 +46,35 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
     def numbers(*shape: int) -> Tensor:
         return torch.randn(shape, device=device, generator=generator).to(dtype)
 
-    frames = 5
-    bias, angles = numbers(2, frames, frames), numbers(frames, ROTARY_DIM // 2).float()
-    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
-    positions = FramePositions(cos.float(), sin.float(), torch.empty(0))
-    for width in HEADS:
+    longest = device_choices.MOST_FRAMES_AT_ONCE * 2 // dtype.itemsize
+    for frames, width in dict.fromkeys((*ATTENDED, (16, 80), (longest, 80))):
         q, k, v = numbers(1, frames, 2, 3, 2, width).unbind(3)
-        # By pixel, as they are rotated, and copied, since that is done in place.
-        turned = [rotate_(t.transpose(1, 2).float().clone(), positions) for t in (q, k)]
-        scores = torch.einsum("npqhd,npkhd->nphqk", *turned) / width**0.5 + bias.float()
-        expected = torch.einsum("nphqk,nkphd->nqphd", scores.softmax(-1), v.float())
-        yield f"attention over frames ({width})", fused.attend_over_frames(q, k, v, bias, cos, sin), expected
+        bias, angles = numbers(2, frames, frames), numbers(frames, ROTARY_DIM // 2).float()
+        given = q, k, v, bias, angles.cos().to(dtype), angles.sin().to(dtype)
+        expected = stand_ins.attend_over_frames(*exactly(*given))
+        yield f"attention over {frames} frames ({width})", fused.attend_over_frames(*given), expected
 
-    width = HEADS[0]
-    x, added, weight, shift = numbers(1, 6, width), numbers(2, width), numbers(width), numbers(width)
-    summed = x.float() + added.float().repeat_interleave(3, 0)
-    norm = F.group_norm(summed.transpose(1, 2), 8, weight.float(), shift.float(), 1e-5).transpose(1, 2)
-    yield "group norm", fused.normalise(x, 8, weight, shift, 1e-5, True, added), F.silu(norm)
+    width, groups, eps = 40, 8, 1e-5
+    weight, shift = numbers(width), numbers(width)
+    for videos, pixels in NORMALISED:
+        x, added = numbers(videos, pixels, width), numbers(2 * videos, width)
+        x_exact, weight_exact, shift_exact, added_exact = exactly(x, weight, shift, added)
+        expected = stand_ins.normalise(x_exact, groups, weight_exact, shift_exact, eps, True, added_exact)
+        yield f"group norm of {pixels}", fused.normalise(x, groups, weight, shift, eps, True, added), expected
 
-    other = numbers(1, 6, width)
-    summed, norm = fused.add_and_layer_norm(x, other, weight, shift, 1e-5)
-    yield "sum", summed, x.float() + other.float()
-    yield "layer norm", norm, F.layer_norm(summed.float(), (width,), weight.float(), shift.float(), 1e-5)
-    value, gates = x.float().chunk(2, -1)
-    yield "gate", fused.gate(x), value * F.gelu(gates)
+    x, other = numbers(1, 6, width), numbers(1, 6, width)
+    summed, norm = fused.add_and_layer_norm(x, other, weight, shift, eps)
+    expected = stand_ins.normalise_rows(*exactly(x, other, weight, shift), eps)
+    yield "sum", summed, expected[0]
+    yield "layer norm", norm, expected[1]
+    yield "gate", fused.gate(x), stand_ins.gate(x.float())
     if device_choices.multiplies_with_gates(device, dtype):
-        wide, layer, shift = numbers(48, 320), numbers(320, 320), numbers(320)  # as SEINE has it: compiled once
-        value, gates = F.linear(wide.float(), layer.float(), shift.float()).chunk(2, -1)
-        yield "product with gates", fused.gated_product(wide, layer, shift), value * F.gelu(gates)
-    expected = x.float() + other.float() + weight.float()
+        for columns in MULTIPLIED:
+            given = numbers(48, columns), numbers(256, columns), numbers(256)
+            expected = stand_ins.gated_product(*exactly(*given))
+            yield f"product with gates of {columns}", fused.gated_product(*given), expected
+    expected = x.float()
+    stand_ins.add_up(expected, *exactly(other, weight))
     fused.add_up_(x, other, weight)
     yield "sum and bias", x, expected
 
@@ -81,3 +84,8 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
     parts = F.conv2d(small.float(), fused.quarters(kernels).float(), padding=1).permute(0, 2, 3, 1).contiguous()
     expected = F.conv2d(F.interpolate(small.float(), scale_factor=2.0), kernels.float(), shift.float(), padding=1)
     yield "doubled map", fused.interleave(parts.to(dtype), shift).permute(0, 3, 1, 2), expected
+
+
+def exactly(*tensors: Tensor) -> list[Tensor]:
+    """The same numbers in float32."""
+    return [tensor.float() for tensor in tensors]

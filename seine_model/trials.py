@@ -21,6 +21,16 @@ def key_of(device: torch.device, dtype: torch.dtype) -> Key:
     return device.type, device.index, dtype
 
 
+def give_up(what: str, found: dict[Key, bool], device: torch.device, dtype: torch.dtype, problem: Exception) -> None:
+    """Enter that something does not work there after all, and say why, once."""
+    key = key_of(device, dtype)
+    with _ONE_AT_A_TIME:
+        if found.get(key):
+            found[key] = False
+            words = f"{type(problem).__name__}: {problem}"
+            logging.warning("SEINE: no more %s on %s in %s, PyTorch's are used: %s", what, device, dtype, words)
+
+
 def try_once(
     what: str, found: dict[Key, bool], device: torch.device, dtype: torch.dtype, trial: Callable[[], bool]
 ) -> None:
@@ -39,5 +49,5 @@ def try_once(
             then = "this run does without, the next one tries again"
             if not ran_out(problem):
                 found[key], then = False, "PyTorch's are used"
-            words = str(problem) or type(problem).__name__
+            words = f"{type(problem).__name__}: {problem}"
             logging.warning("SEINE: no %s on %s in %s, %s: %s", what, device, dtype, then, words)
