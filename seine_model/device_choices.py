@@ -26,7 +26,12 @@ LARGE_INPUT = 2**24
 MOST_COLUMNS = 640
 """Of a feed-forward's input, up to which its product is our own: of more, the gate is a smaller part."""
 MOST_FRAMES_AT_ONCE = 64
-"""That our kernel attends over in half precision; of more, its tiles exceed the 64 KB that Turing's cards have."""
+"""That our kernel attends over in half precision; of more, its tiles exceed 64 KB."""
+MOST_FRAMES_BEFORE_AMPERE = 16
+"""On older cards, for whose tensor cores Triton has no code: of more, a thread spills 2 to 8 KB, and compiling takes up
+to half a minute, in the middle of a step."""
+AMPERE = 8, 0
+"""Compute capability, the first with all that our kernels multiply by."""
 HALVES = (torch.float16, torch.bfloat16)
 CUDNN = 91000
 """The version from which its attention was tried."""
@@ -101,9 +106,9 @@ def multiplies_with_gates(device: torch.device, dtype: torch.dtype) -> bool:
     return is_hopper(device) and dtype in HALVES
 
 
-def attends_in_one(frames: int, dtype: torch.dtype) -> bool:
-    """Whether our kernel attends over so many frames, which it has all at once."""
-    return frames * dtype.itemsize <= 2 * MOST_FRAMES_AT_ONCE
+def most_frames(dtype: torch.dtype, capability: tuple[int, int] = AMPERE) -> int:
+    """That our kernel attends over, which has them all at once, on cards of this compute capability."""
+    return MOST_FRAMES_BEFORE_AMPERE if capability < AMPERE else 2 * MOST_FRAMES_AT_ONCE // dtype.itemsize
 
 
 def has_kernels(device: torch.device) -> bool:

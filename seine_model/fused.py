@@ -27,6 +27,7 @@ PLAIN = (Tensor, nn.Parameter)
 
 _working: dict[Key, bool] = {}
 _multiplying: dict[Key, bool] = {}
+_attending: dict[Key, int] = {}
 _failed: set[Key] = set()
 """Where a launch failed after the trial: of what is still to come of that forward, and of its graph if it has one."""
 _NAME = "kernels of its own"
@@ -48,6 +49,11 @@ def multiplies_with_gates(x: Tensor) -> bool:
     return there and x.shape[-1] <= device_choices.MOST_COLUMNS
 
 
+def most_frames(device: torch.device, dtype: torch.dtype) -> int:
+    """That `attend_over_frames` takes at once there."""
+    return _attending.get(key_of(device, dtype)) or device_choices.most_frames(dtype)
+
+
 def prepare(device: torch.device, dtype: torch.dtype) -> None:
     """Find out, once, whether the kernels can be compiled for this device and are right there."""
     try_once(_NAME, _working, device, dtype, lambda: _are_right(device, dtype))
@@ -58,8 +64,10 @@ def _are_right(device: torch.device, dtype: torch.dtype) -> bool:
         return False
     from .kernel_trials import are_right  # which imports this module
 
+    key = key_of(device, dtype)
+    _attending[key] = device_choices.most_frames(dtype, torch.cuda.get_device_capability(device))
     right = are_right(device, dtype)
-    _multiplying[key_of(device, dtype)] = right and device_choices.multiplies_with_gates(device, dtype)
+    _multiplying[key] = right and device_choices.multiplies_with_gates(device, dtype)
     return right
 
 

@@ -14,7 +14,7 @@ from .config import ROTARY_DIM
 
 TOLERANCE = 2e-2
 """How far a trial may be from float32's result, as a share of the largest: bfloat16 has eight bits."""
-ATTENDED = (5, 40), (5, 80), (5, 160)
+ATTENDED = (5, 40), (5, 80), (5, 160), (16, 80)
 """Frames, and values of a head: what a card has no room for differs by them. More frames take other instructions."""
 NORMALISED = (2, 100), (1, 2100)
 """Videos and pixels: in a few chunks of one tile each, and in the most there are, of two."""
@@ -46,8 +46,7 @@ def _trials(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Ten
     def numbers(*shape: int) -> Tensor:
         return torch.randn(shape, device=device, generator=generator).to(dtype)
 
-    longest = device_choices.MOST_FRAMES_AT_ONCE * 2 // dtype.itemsize
-    for frames, width in dict.fromkeys((*ATTENDED, (16, 80), (longest, 80))):
+    for frames, width in dict.fromkeys((*ATTENDED, (fused.most_frames(device, dtype), 80))):
         q, k, v = numbers(1, frames, 2, 3, 2, width).unbind(3)
         bias, angles = numbers(2, frames, frames), numbers(frames, ROTARY_DIM // 2).float()
         given = q, k, v, bias, angles.cos().to(dtype), angles.sin().to(dtype)

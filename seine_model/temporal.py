@@ -124,7 +124,7 @@ class TemporalAttention(nn.Module):
 
     def forward(self, x: Tensor, positions: FramePositions) -> Tensor:
         """``[videos, pixels, frames, width]`` to the same shape (before the residual)."""
-        if fused.are_ready(x) and device_choices.attends_in_one(positions.frames, x.dtype):
+        if fused.are_ready(x) and positions.frames <= fused.most_frames(x.device, x.dtype):
             return self._in_one(x.transpose(1, 2), positions).transpose(1, 2)
         # In one piece: of a view of one clip PyTorch makes a small product for every pixel. Of three dimensions, since
         # ComfyUI's products in fp8 take no more.

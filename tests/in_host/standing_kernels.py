@@ -27,6 +27,7 @@ def standing_kernels() -> Iterator[Counter]:
         (fused, "_functions"): lambda: {name: _counted(name, made, launched) for name, made in _KERNELS.items()},
         (fused, "_working"): {},
         (fused, "_multiplying"): {},
+        (fused, "_attending"): {},
         (fused, "_failed"): set(),
         (device_choices, "has_kernels"): lambda device: device.type == "cuda",
         (device_choices, "may_attend_by_cudnn"): lambda device, dtype: False,

@@ -104,6 +104,7 @@ def test_a_trial_is_not_helped_out(card, monkeypatch, caplog):
     monkeypatch.setattr(fused, "_working", {})
     monkeypatch.setattr(device_choices, "has_kernels", lambda device: True)
     monkeypatch.setattr(device_choices, "multiplies_with_gates", lambda device, dtype: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     assert kernel_trials.are_right(torch.device("cpu"), torch.float32) and set(card.launched) == set(KERNELS)
     card.fail("interleave", RuntimeError("PTXASError"), after=0)
     card.launched.clear()

@@ -7,7 +7,8 @@ import time
 import pytest
 import torch
 
-from seine_model import attention, device_choices, fused, kernel_trials
+from seine_model import attention, device_choices, fused, kernel_trials, stand_ins
+from seine_model.temporal import RotaryEmbedding, TemporalAttention, rotary_frequencies
 
 CARDS = [torch.device("cuda", index) for index in (0, 1)]
 KEYS = [("cuda", index, torch.float16) for index in (0, 1)]
@@ -24,6 +25,8 @@ def tried(request, monkeypatch):
     monkeypatch.setattr(attention, "_is_right", lambda *given: does[-1]())
     monkeypatch.setattr(request.param, "_working", {})
     monkeypatch.setattr(fused, "_multiplying", {})
+    monkeypatch.setattr(fused, "_attending", {})
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     return request.param, does.append
 
 
@@ -96,3 +99,39 @@ def test_threads_wait_for_a_trial_and_cards_are_tried_one_after_the_other(tried)
         thread.join()
     times = 2 if module is fused else 2 * len(attention.TRIED)
     assert most == [1] * times and seen == [(True, True if module is fused else None)] * 4
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "most"),
+    [
+        ((7, 5), torch.float16, 16),
+        ((7, 0), torch.float32, 16),
+        ((8, 0), torch.float16, 64),
+        ((8, 6), torch.float32, 32),
+        ((12, 0), torch.bfloat16, 64),
+    ],
+)
+def test_old_cards_attend_over_a_few_frames_at_once(monkeypatch, capability, dtype, most):
+    """Tried over as many as are used, and not over more."""
+    attended = {5, 16, most}
+    monkeypatch.setattr(device_choices, "has_kernels", lambda device: True)
+    monkeypatch.setattr(device_choices, "multiplies_with_gates", lambda device, dtype: False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    monkeypatch.setattr(fused, "_functions", lambda: vars(stand_ins))
+    monkeypatch.setattr(fused, "_working", {})
+    monkeypatch.setattr(fused, "_attending", {})
+    tried = []
+    attend = fused.attend_over_frames
+    monkeypatch.setattr(fused, "attend_over_frames", lambda q, *others: tried.append(q.shape[1]) or attend(q, *others))
+    cpu = torch.device("cpu")
+    fused.prepare(cpu, dtype)
+    assert fused.is_working(cpu, dtype) and set(tried) == attended
+
+    layer = TemporalAttention(32, 1, RotaryEmbedding()).requires_grad_(False).to(dtype)
+    layer.rotary_emb.freqs.data = rotary_frequencies()
+    for frames, taken in ((most, True), (most + 1, False)):
+        tried.clear()
+        positions = layer.rotary_emb.positions(frames, cpu, dtype)
+        with torch.no_grad():
+            layer(torch.randn(1, 2, frames, 32).to(dtype), positions)
+        assert bool(tried) == taken
