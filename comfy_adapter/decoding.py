@@ -65,7 +65,8 @@ def _decode(vae: Any, rows: Tensor, tile_size: int | None) -> Tensor | None:
     if tile_size is None:
         return attempt(without_tiles(vae).decode, rows)
     tile = tile_size // LATENT_SCALE
-    return attempt(vae.decode_tiled, rows, tile_x=tile, tile_y=tile, overlap=tile // 4)
+    last = len(rows) == 1 and tile_size // 2 < SMALLEST_TILE
+    return attempt(vae.decode_tiled, rows, last=last, tile_x=tile, tile_y=tile, overlap=tile // 4)
 
 
 def _smaller(frames: int, tile_size: int | None) -> tuple[int, int | None]:

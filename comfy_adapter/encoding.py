@@ -40,7 +40,7 @@ def encode_images(vae: Any, images: Tensor, name: str) -> Tensor:
 
 def _in_tiles(vae: Any, rows: Tensor, name: str) -> Tensor:
     make_room("encoding in tiles")
-    latents = attempt(vae.encode_tiled, rows)
+    latents = attempt(vae.encode_tiled, rows, last=True)
     if latents is None:
         raise OutOfMemory(
             f"{name}: not even tiles of one image could be encoded: lower width and height, free memory by closing "

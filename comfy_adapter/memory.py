@@ -25,12 +25,20 @@ def ran_out(error: BaseException) -> bool:
     return (isinstance(error, Exception) and comfy.model_management.is_oom(error)) or memory.ran_out(error)
 
 
-def attempt(call: Callable, *given: Any, **options: Any) -> Any:
-    """What the call returns; None where memory ran out, so that what it held by then is free again."""
+def may_have_run_out(error: BaseException) -> bool:
+    """Whether it says so, or may mean it: for where something smaller is left to try."""
+    return ran_out(error) or memory.may_have_run_out(error)
+
+
+def attempt(call: Callable, *given: Any, last: bool = False, **options: Any) -> Any:
+    """What the call returns; None where memory ran out, so that what it held by then is free again.
+
+    last: nothing smaller is left to try, so that an error which may mean something else is raised as it is.
+    """
     try:
         return call(*given, **options)
     except Exception as error:
-        if not ran_out(error):
+        if not (ran_out(error) if last else may_have_run_out(error)):
             raise
         return None
 

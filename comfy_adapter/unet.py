@@ -18,7 +18,7 @@ from .control import WINDOW_OF_PACKS
 from .hooks import HostHooks
 from .host_names import HostNames
 from .keyframes import LATENT_SCALE
-from .memory import OutOfMemory, make_room, ran_out
+from .memory import OutOfMemory, make_room, may_have_run_out, ran_out
 from .operations import lending
 
 _NONE_CHOSEN = optimized_attention is attention_sub_quad and not comfy.cli_args.args.use_quad_cross_attention
@@ -139,7 +139,7 @@ class HostUNet(nn.Module):
                 texts = context if prompt_per_frame else context[by_video]
                 return self.network.forward_frames(x, timesteps[by_video], texts, frames, hooks)
             except Exception as error:
-                if not ran_out(error):
+                if not (may_have_run_out(error) if divisible else ran_out(error)):
                     raise
                 if not divisible:
                     height, width = (LATENT_SCALE * side for side in x.shape[-2:])

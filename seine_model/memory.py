@@ -11,6 +11,8 @@ _WORDS = (
     *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
 )
 """How it is put by devices and libraries without an exception of their own for it."""
+_NO_ENGINE = "unable to find an engine to execute this computation"
+"""PyTorch's of a convolution for which every plan failed: on a full card, or in a dtype that it has none for."""
 
 
 def ran_out(error: BaseException) -> bool:
@@ -20,3 +22,8 @@ def ran_out(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
+
+
+def may_have_run_out(error: BaseException) -> bool:
+    """Whether it says so, or may mean it: worth a smaller try, or a later one."""
+    return ran_out(error) or (isinstance(error, RuntimeError) and _NO_ENGINE in str(error).lower())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from .memory import ran_out
+from .memory import may_have_run_out
 
 Key = tuple[str, int | None, torch.dtype]
 """Type and index of a device, and a dtype."""
@@ -47,7 +47,7 @@ def try_once(
             found[key] = trial()
         except Exception as problem:  # whatever a compiler, its driver or the card may say
             then = "this run does without, the next one tries again"
-            if not ran_out(problem):
+            if not may_have_run_out(problem):
                 found[key], then = False, "PyTorch's are used"
             words = f"{type(problem).__name__}: {problem}"
             logging.warning("SEINE: no %s on %s in %s, %s: %s", what, device, dtype, then, words)

@@ -10,6 +10,13 @@ from comfyui_seine.comfy_adapter import decoding, encoding, loading, sampling
 from comfyui_seine.comfy_adapter.files import model_path, register_folder
 from comfyui_seine.comfy_adapter.memory import OutOfMemory
 
+WORDS = {
+    "PyTorch's": torch.cuda.OutOfMemoryError("CUDA out of memory"),
+    "cuBLAS's": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    "cuDNN's": RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    "no engine": RuntimeError("GET was unable to find an engine to execute this computation"),
+}
+"""How it is put that memory ran out; the last may mean something else."""
 SIDE = 20
 """Of the latents; four of the smallest tiles cover them."""
 SMALLEST_TILE = decoding.SMALLEST_TILE // 8
@@ -22,7 +29,7 @@ def main() -> dict[str, Any]:
     return report | {"unloads for it": comfy.model_management.is_oom(OutOfMemory("too large"))}
 
 
-def lack(inner: Any, name: str, most: int) -> list[list[int]]:
+def lack(inner: Any, name: str, most: int, words: str = "PyTorch's") -> list[list[int]]:
     """Let the network inside the host's VAE fail as the device's allocator does; returns the shapes that are tried."""
     tried: list[list[int]] = []
     real = getattr(type(inner), name)
@@ -30,7 +37,7 @@ def lack(inner: Any, name: str, most: int) -> list[list[int]]:
     def call(rows: torch.Tensor, *others: Any, **options: Any) -> torch.Tensor:
         tried.append(list(rows.shape))
         if len(rows) * rows.shape[-1] * rows.shape[-2] > most:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            raise WORDS[words]
         return real(inner, rows, *others, **options)
 
     setattr(inner, name, call)
@@ -50,6 +57,10 @@ def decoded_in_pieces(vae: Any) -> dict[str, Any]:
     report["tries for tiles"] = tried
     lack(vae.first_stage_model, "decode", 1)
     report["nothing fits"] = refusal(lambda: decoding.decode_frames(vae, samples, 6))
+    report["no engine"] = []
+    for most in (2 * SIDE**2, 1):
+        lack(vae.first_stage_model, "decode", most, "no engine")
+        report["no engine"].append(refusal(lambda: decoding.decode_frames(vae, samples, 6)))
     lack(vae.first_stage_model, "decode", 10**9)
     report["later"] = float((decoding.decode_frames(vae, samples, 6) - whole).abs().max())
     return report
@@ -64,6 +75,8 @@ def encoded_in_pieces(vae: Any) -> dict[str, Any]:
     report["tries for two images"] = tried
     lack(vae.first_stage_model, "encode", 1)
     report["no image fits"] = refusal(lambda: encoding.encode_images(vae, images, "images"))
+    lack(vae.first_stage_model, "encode", 1, "no engine")
+    report["no engine to encode"] = refusal(lambda: encoding.encode_images(vae, images, "images"))
     lack(vae.first_stage_model, "encode", 10**9)
     return report
 
@@ -73,6 +86,8 @@ def refusal(call: Any) -> str:
         call()
     except OutOfMemory as error:
         return str(error)
+    except RuntimeError as error:
+        return f"as it was: {error}"
     return "none"
 
 
@@ -84,11 +99,11 @@ def sampled_in_pieces(model: Any, clip: Any) -> dict[str, Any]:
     unet = model.model.diffusion_model.network
     real, tried = unet.forward_frames, []
 
-    def limit(rows: int) -> None:
+    def limit(rows: int, words: str = "PyTorch's") -> None:
         def call(x: torch.Tensor, *others: Any) -> torch.Tensor:
             tried.append(len(x))
             if len(x) > rows:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+                raise WORDS[words]
             return real(x, *others)
 
         unet.forward_frames = call
@@ -104,5 +119,11 @@ def sampled_in_pieces(model: Any, clip: Any) -> dict[str, Any]:
     report["rows when there is more memory"] = list(tried)
     limit(2)
     report["clip too large"] = refusal(lambda: sampling.sample(model, positive, negative, latent, **settings))
+    for words in WORDS:
+        found = report.setdefault("in other words", {})[words] = []
+        for rows in (4, 2):
+            limit(rows, words)
+            said = refusal(lambda: sampling.sample(model, positive, negative, latent, **settings))
+            found.append(said.partition(":")[0])
     unet.forward_frames = real
     return report
