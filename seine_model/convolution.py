@@ -50,7 +50,7 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
             residual = residual.contiguous(memory_format=torch.channels_last)
             with lent(self, x) as (weight, bias):
                 out = self._conv_forward(x, weight, None).contiguous(memory_format=torch.channels_last)
-                fused.add_up_(out.permute(0, 2, 3, 1), residual.permute(0, 2, 3, 1), bias)
+                fused.add_up_(out.permute(0, 2, 3, 1), residual.permute(0, 2, 3, 1), bias.contiguous())
             return out
 
         def doubled(self, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def convolution(operations: Any) -> type[nn.Conv2d]:
             x = x.contiguous(memory_format=torch.channels_last)
             with lent(self, x) as (weight, bias):
                 quarters = F.conv2d(x, fused.quarters(weight), padding=1).permute(0, 2, 3, 1).contiguous()
-                return fused.interleave(quarters, bias).permute(0, 3, 1, 2)
+                return fused.interleave(quarters, bias.contiguous()).permute(0, 3, 1, 2)
 
     return Convolution
 

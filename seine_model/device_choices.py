@@ -75,7 +75,14 @@ def in_order(weight: Tensor) -> Tensor:
     """A weight as its device reads it: on cards kernels of convolutions channels-last, else copied in every step."""
     if weight.ndim == 4 and weight.device.type == "cuda":
         return weight.contiguous(memory_format=torch.channels_last)
-    return weight
+    return dense(weight)
+
+
+def dense(weight: Tensor) -> Tensor:
+    """A weight without gaps, in the order of its dimensions, or channels-last as it may lie."""
+    if weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        return weight
+    return weight.contiguous()
 
 
 def normalises_as_it_lies(x: Tensor) -> bool:

@@ -57,7 +57,7 @@ def layer_norm(operations: Any) -> type[nn.LayerNorm]:
             if not fused.are_ready(x):
                 return super().forward(x)
             with lent(self, x) as (weight, bias):
-                return fused.layer_norm(x.contiguous(), weight, bias, self.eps)
+                return fused.layer_norm(x.contiguous(), weight.contiguous(), bias.contiguous(), self.eps)
 
         def after_adding(self, x: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
             """The sum, and its norm."""
@@ -65,7 +65,8 @@ def layer_norm(operations: Any) -> type[nn.LayerNorm]:
                 x = x + added
                 return x, self(x)
             with lent(self, x) as (weight, bias):
-                return fused.add_and_layer_norm(x.contiguous(), added.contiguous(), weight, bias, self.eps)
+                given = (part.contiguous() for part in (x, added, weight, bias))
+                return fused.add_and_layer_norm(*given, self.eps)
 
     return LayerNorm
 
@@ -109,7 +110,8 @@ def in_one(
     rows, channels, height, width = x.shape
     x = x.contiguous(memory_format=torch.channels_last)
     pixels = x.permute(0, 2, 3, 1).view(rows // frames, -1, channels)
-    out = fused.normalise(pixels, groups, weight, bias, eps, activate, added)
+    added = None if added is None else added.contiguous()
+    out = fused.normalise(pixels, groups, weight.contiguous(), bias.contiguous(), eps, activate, added)
     return out.view(rows, height, width, channels).permute(0, 3, 1, 2)
 
 

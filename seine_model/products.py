@@ -18,9 +18,9 @@ from .lending import Lender, is_replaced
 
 
 def together(layers: Sequence[nn.Module], x: Tensor, lender: Lender) -> tuple[Tensor, ...]:
-    """Each layer's product, without bias, of ``[..., width]``: parts of one tensor where they are computed as one."""
+    """Each layer's product, without bias, of ``[..., width]``: dense, or parts of one if they are computed as one."""
     if not (fused.are_ready(x) and device_choices.multiplies_at_once(x) and all(is_plain(to, x) for to in layers)):
-        return tuple(to(x) for to in layers)
+        return tuple(to(x).contiguous() for to in layers)
     with ExitStack() as stack:
         weights = []
         for layer in layers:
@@ -34,9 +34,9 @@ def together(layers: Sequence[nn.Module], x: Tensor, lender: Lender) -> tuple[Te
 def gated(layer: nn.Module, x: Tensor, lender: Lender) -> Tensor:
     """Half of the layer's columns times the GELU of the other, by our own kernels: ``[..., width]``."""
     if not (fused.multiplies_with_gates(x) and is_plain(layer, x)):
-        return fused.gate(layer(x))
+        return fused.gate(layer(x).contiguous())
     with lender(layer, x) as (weight, bias):
-        return fused.gated_product(x.contiguous(), weight, bias)
+        return fused.gated_product(x.contiguous(), weight.contiguous(), bias.contiguous())
 
 
 def is_plain(layer: nn.Module, x: Tensor) -> bool:

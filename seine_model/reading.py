@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from .device_choices import dense
 from .facts import facts_beside, take_facts
 from .file_kinds import DAMAGED, SAFETENSORS_SUFFIXES, CheckpointError, refuse_foreign_names, refuse_other_files
 from .quantised import in_todays_names, largest_magnitude
@@ -123,7 +124,8 @@ def _table_of_tensors(content: Any, path: Path) -> dict[str, Tensor]:
                 f"{path.name}: {key} is no plain tensor, or larger than the file. Convert the published seine.pt, or "
                 "use a .safetensors file."
             )
-    return {key: value.detach() for key, value in content.items()}
+    # Pickles keep how a tensor lay in memory; the networks' kernels take weights one after the other.
+    return {key: dense(value.detach()) for key, value in content.items()}
 
 
 def _first_line(error: Exception) -> str:

@@ -42,6 +42,19 @@ def test_old_torch_format_is_read(tmp_path, weights):
     assert same(load_unet(tmp_path / "old.pt", golden.config("tiny_a")), weights)
 
 
+def test_weights_lie_one_after_the_other_however_they_were_saved(tmp_path, weights):
+    apart = {key: value.transpose(0, -1).contiguous().transpose(0, -1) for key, value in weights.items()}
+    key = "conv_in.weight"
+    apart[key] = weights[key].contiguous(memory_format=torch.channels_last)
+    torch.save(apart, tmp_path / "apart.pt")
+    read, _ = read_checkpoint(tmp_path / "apart.pt")
+    unet = load_unet(tmp_path / "apart.pt", golden.config("tiny_a"))
+    assert same(unet, weights)
+    for found in (read, unet.state_dict()):
+        assert found.pop(key).is_contiguous(memory_format=torch.channels_last)
+        assert all(value.is_contiguous() for value in found.values())
+
+
 @pytest.mark.parametrize("prefix", ["", UNET_PREFIX])
 def test_safetensors_alone_or_in_a_bundle(tmp_path, weights, metadata, prefix):
     tensors = {prefix + key: value for key, value in weights.items()}

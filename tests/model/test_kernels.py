@@ -66,6 +66,7 @@ def test_each_is_what_pytorch_s_operators_give(found, dtype):
 
 
 def test_the_network_with_them_predicts_the_same(found):
+    """Though its weights do not lie one value after the other."""
     assert 0 < found["the network"] < 1e-5  # not 0: they were at work
 
 
