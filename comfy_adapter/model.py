@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import comfy.conds
@@ -119,14 +120,26 @@ class SeineModel(comfy.model_base.BaseModel):
         self.gray_latent = tuple(gray_latent)
         self.reads_keyframes: bool = model_config.unet_config["config"].reads_keyframes
         self.source = source
-        self.kinds_of_run: Collection[str] | None = None
-        """Of which kinds the prompts of the present run are, see `kind_of`; None outside of runs."""
+        self._kinds: Collection[str] | None = None
+        self._begun = False
         if latent_rgb is not None:
             *factors, bias = latent_rgb
             self.latent_format.latent_rgb_factors, self.latent_format.latent_rgb_factors_bias = factors, bias
 
+    @contextmanager
+    def run_of(self, kinds: Collection[str]) -> Iterator[None]:
+        """A run, whose prompts are of these kinds, see `kind_of`."""
+        outer = self._kinds, self._begun
+        self._kinds, self._begun = kinds, False
+        try:
+            yield
+        finally:
+            self._kinds, self._begun = outer
+
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        self._starts_a_run(kwargs["device"])  # asked for before each run, and never within one
+        if self._kinds is None or not self._begun:  # asked for each prompt, and by some nodes in every step
+            self._starts_a_run(kwargs["device"])
+            self._begun = True
         check_control(kwargs.get("control"))
         check_foreign_conditioning(kwargs)
         noise: Tensor = kwargs["noise"]
@@ -142,8 +155,8 @@ class SeineModel(comfy.model_base.BaseModel):
             kwargs["cross_attn"] = prompt_rows(kwargs["cross_attn"], frames, rows // frames)
         if mask is not None and not self.reads_keyframes:
             refuse_keyframes("positive, negative")
-        if self.kinds_of_run is not None or is_timed(kwargs):
-            check_own_prompt(kind_of(kwargs, rows), self.kinds_of_run or ())
+        if self._kinds is not None or is_timed(kwargs):
+            check_own_prompt(kind_of(kwargs, rows), self._kinds or ())
         conds = {
             "num_video_frames": comfy.conds.CONDConstant(frames),
             "videos": comfy.conds.CONDConstant(rows // frames),

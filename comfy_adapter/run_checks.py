@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from comfy.patcher_extension import WrappersMP
+from comfy.patcher_extension import WrappersMP, get_all_wrappers
 from comfy.samplers import CFGGuider
 from torch import Tensor
 
@@ -102,7 +102,7 @@ def _checked_run(
     check_noise(noise, latents, denoise_mask)
     check_sigmas(sigmas)
     check_windows(guider.model_options.get("context_handler"))
-    for name, prompts in guider.conds.items():
+    for name, prompts in _by_input(guider.conds).items():
         for prompt in prompts or ():
             check_prompt(prompt, name)
     share_keyframes(guider.conds)
@@ -112,21 +112,30 @@ def _checked_run(
         if prompts is not None:
             guider.conds[name] = [part for prompt in prompts for part in divided(prompt)]
     to_sigma = patcher.get_model_object("model_sampling").percent_to_sigma
-    check_kinds(_used(guider), len(noise), sigmas, to_sigma)
-    outer = patcher.model.kinds_of_run
-    patcher.model.kinds_of_run = {
-        kind_of(prompt, len(noise)) for prompts in guider.conds.values() for prompt in prompts or ()
-    }
-    try:
-        return executor(
-            noise, latents, sampler, sigmas, denoise_mask, with_preview(callback, patcher), *given, **options
-        )
-    finally:
-        patcher.model.kinds_of_run = outer
+    used = {name: prompts for name, prompts in guider.conds.items() if name != "negative" or _is_used(guider, sampler)}
+    check_kinds(_by_input(used), len(noise), sigmas, to_sigma)
+    kinds = {kind_of(prompt, len(noise)) for prompts in guider.conds.values() for prompt in prompts or ()}
+    callback = with_preview(callback, patcher)
+    with patcher.model.run_of(kinds):
+        return executor(noise, latents, sampler, sigmas, denoise_mask, callback, *given, **options)
 
 
-def _used(guider: Any) -> dict[str, Any]:
-    """The prompts of a run that are asked for: at cfg 1 the host leaves the negative one out."""
-    plain = type(guider).predict_noise is CFGGuider.predict_noise and math.isclose(guider.cfg, 1.0)
-    unused = plain and not guider.model_options.get("disable_cfg1_optimization", False)
-    return {name: prompts for name, prompts in guider.conds.items() if not (unused and name == "negative")}
+def _is_used(guider: Any, sampler: Any) -> bool:
+    """Whether the negative prompt may be asked for: at cfg 1 the host leaves it out, if nothing has it do otherwise."""
+    if type(guider).predict_noise is not CFGGuider.predict_noise or not math.isclose(guider.cfg, 1.0):
+        return True
+    options = guider.model_options
+    wrapped = get_all_wrappers(WrappersMP.PREDICT_NOISE, options, is_model_options=True)
+    return (
+        options.get("disable_cfg1_optimization", False)
+        or bool(wrapped)  # such as CFG Override
+        or "cfg_pp" in getattr(getattr(sampler, "sampler_function", None), "__name__", "")
+    )
+
+
+def _by_input(conds: Mapping[str, Any]) -> dict[str, Any]:
+    """The prompts of a guider by the names that its node's inputs have."""
+    names = {"empty_negative_prompt": "empty_conditioning"}
+    if "middle" in conds:
+        names |= {"positive": "cond1", "middle": "cond2"}
+    return {names.get(name, name): prompts for name, prompts in conds.items()}

@@ -73,7 +73,7 @@ class Encoder:
         context.time_base, context.framerate, context.max_b_frames = self.time_base, self.rate, 0
         if source.sample_aspect_ratio:
             context.sample_aspect_ratio = source.sample_aspect_ratio
-        for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
+        for name in ("color_primaries", "color_trc", "color_range"):
             setattr(context, name, getattr(source, name))
         context.colorspace = self.look.colour_space
         options = {"crf": f"{QUALITY[self.codec] if crf is None else crf:g}"}

@@ -1,5 +1,6 @@
-"""A video file with new frames before or behind what is in it: its own packets are copied as they are, so that neither
-work nor memory grows with it.
+"""A video file with new frames before or behind what is in it: its own packets are copied as they are.
+
+It is read twice, once to see that they can be, and nothing of it is decoded or encoded: memory does not grow with it.
 """
 
 from __future__ import annotations

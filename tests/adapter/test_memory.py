@@ -29,6 +29,7 @@ def test_smaller_pieces_are_tried_before_giving_up(report):
     assert "4 frames of 64x64" in report["clip too large"] and "lower width and height" in report["clip too large"]
     # The next run has all of it again.
     assert report["rows when there is more memory"] == [8] * 3
+    assert report["begun"] == 1, "a run, whatever it has of prompts"
     assert report["unloads for it"], "the host knows it for what it is"
 
 

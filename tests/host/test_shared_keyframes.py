@@ -36,16 +36,22 @@ def test_a_prompt_combined_behind_it(client):
 def test_the_empty_prompt_of_a_guider(client):
     graph = clip()
     graph["empty"] = node("CLIPTextEncode", text="", clip=["model", 1])
-    graph["noise"] = node("RandomNoise", noise_seed=3)
-    graph["sigmas"] = node("SEINEScheduler", model=["model", 0], steps=3, denoise=1.0)
-    graph["sampler"] = node("KSamplerSelect", sampler_name="ddim")
     prompts = {"positive": ["clip", 0], "negative": ["clip", 1], "empty_conditioning": ["empty", 0]}
     graph["guider"] = node("PerpNegGuider", model=["model", 0], **prompts, cfg=3.0, neg_scale=1.0)
-    wired = {name: [name, 0] for name in ("noise", "guider", "sampler", "sigmas")}
-    graph["sample"] = node("SamplerCustomAdvanced", **wired, latent_image=["clip", 2])
-    graph["latent"] = node("SaveLatent", samples=["sample", 0], filename_prefix="latents/test")
-    found = latents(client, graph)["latent"]
+    found = latents(client, guided(graph))["latent"]
     assert found.shape == (FRAMES, 4, SIZE // 8, SIZE // 8) and found.isfinite().all()
+
+
+def guided(graph):
+    """`graph`, whose guider is at "guider", with what samples by it."""
+    wired = {name: [name, 0] for name in ("noise", "guider", "sampler", "sigmas")}
+    return graph | {
+        "noise": node("RandomNoise", noise_seed=3),
+        "sigmas": node("SEINEScheduler", model=["model", 0], steps=3, denoise=1.0),
+        "sampler": node("KSamplerSelect", sampler_name="ddim"),
+        "sample": node("SamplerCustomAdvanced", **wired, latent_image=["clip", 2]),
+        "latent": node("SaveLatent", samples=["sample", 0], filename_prefix="latents/test"),
+    }
 
 
 def changed(graph, kind):
@@ -107,12 +113,38 @@ def test_a_prompt_combined_behind_what_changes_them(client, lora, kind, prompt, 
     assert not torch.equal(expected, latents(client, alone)["latent"])
 
 
-def test_a_prompt_with_a_hook_and_of_another_clip(client, lora):
-    """The host compares no prompts of different hooks."""
+def with_another_clip():
+    """A clip with keyframes, and at "text" one without."""
     made = clip("first and last frames", images=2)
     made["text"] = node("SEINEImageToVideo", **(made["clip"]["inputs"] | {"mask": ["none", 0]}))
     made["none"] = node("SEINEMaskBuilder", **(made["mask"]["inputs"] | {"mode": "text to video"}))
     made["text"]["inputs"].pop("keyframes")
+    return made
+
+
+@pytest.mark.one_host
+def test_a_negative_of_another_clip_that_cfg_1_leaves_out(client):
+    graph = sampled(with_another_clip(), negative=["text", 1], cfg=1.0)
+    assert latents(client, graph)["latent"].isfinite().all()
+    graph["sample"]["inputs"]["sampler_name"] = "euler_cfg_pp"  # which asks for it all the same
+    with pytest.raises(ExecutionFailed, match="The prompts of positive and negative are for different clips"):
+        latents(client, graph)
+
+
+@pytest.mark.one_host
+def test_prompts_are_named_as_the_guider_s_inputs(client):
+    graph = with_another_clip()
+    prompts = {"cond1": ["clip", 0], "cond2": ["text", 0], "negative": ["clip", 1]}
+    graph["guider"] = node(
+        "DualCFGGuider", model=["model", 0], **prompts, cfg_conds=3.0, cfg_cond2_negative=2.0, style="regular"
+    )
+    with pytest.raises(ExecutionFailed, match="The prompts of cond1 and cond2 are for different clips"):
+        latents(client, guided(graph))
+
+
+def test_a_prompt_with_a_hook_and_of_another_clip(client, lora):
+    """The host compares no prompts of different hooks."""
+    made = with_another_clip()
     hooked(made)
     made["both"] = node("ConditioningCombine", conditioning_1=["clip", 0], conditioning_2=["second", 0])
     with pytest.raises(ExecutionFailed, match="The prompts of positive are for different clips"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import comfy.model_management
 import torch
@@ -117,6 +118,9 @@ def sampled_in_pieces(model: Any, clip: Any) -> dict[str, Any]:
     limit(8)
     sampling.sample(model, positive, negative, latent, **settings)
     report["rows when there is more memory"] = list(tried)
+    with mock.patch.object(unet, "prepare") as prepared:
+        sampling.sample(model, positive, negative, latent, **settings)
+    report["begun"] = prepared.call_count
     limit(2)
     report["clip too large"] = refusal(lambda: sampling.sample(model, positive, negative, latent, **settings))
     for words in WORDS:
