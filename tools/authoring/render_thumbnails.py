@@ -1,8 +1,7 @@
 """Draws the thumbnails of the template browser, workflows/*.jpg: `python tools/authoring/render_thumbnails.py`.
 
-Needs Pillow and torch.
-
 Each shows a clip of 16 frames in reading order: frames that are given in a heavy border, generated ones in a thin one.
+Needs Pillow and torch.
 """
 
 from __future__ import annotations
@@ -237,12 +236,11 @@ def changed_clip() -> Image.Image:
 def redrawn_clip() -> Image.Image:
     """Frames of a video, and below each, at the same time, the one that another prompt makes of it."""
     canvas = _canvas()
-    draw = ImageDraw.Draw(canvas)
     for column in range(4):
         left, time = 24 + column * 92, column / 3
         _place(canvas, (left, TOP + 6, 76, 124), time, 0.0, True)
         arrow = (left + 22, TOP + 144, left + 54, TOP + 144, left + 38, TOP + 162)
-        draw.polygon([SCALE * v for v in arrow], fill=GENERATED)
+        ImageDraw.Draw(canvas).polygon([SCALE * v for v in arrow], fill=GENERATED)
         _place(canvas, (left, TOP + 178, 76, 124), time, 1.0, False)
     return canvas
 
