@@ -105,6 +105,10 @@ def test_another_training_in_the_same_folder_is_refused(sample_model, place, cap
         with pytest.raises(ValueError, match=f"is of another (training|distillation): {what}: delete it, .*--folder"):
             trained(**changes)
         assert (place / "tuned.safetensors").read_bytes() == written
+    if distilled:  # refused before hours of its teacher's work
+        with pytest.raises(ValueError, match="to_clip False and not True"):
+            trained(to_clip=2)
+        assert not (place / "ways").exists()
     capsys.readouterr()
     assert trained(learning_rate=1.0).read_bytes() == written
     assert "all 1 steps were done before" in capsys.readouterr().out
@@ -116,6 +120,13 @@ def test_another_training_in_the_same_folder_is_refused(sample_model, place, cap
     clips.save(place / "clips.safetensors")
     with pytest.raises(ValueError, match=r"other clips \(a.mp4, b.mp4\)"):
         trained(steps=3)
+
+
+def test_a_clip_that_cannot_be_read_is_named(sample_model, place):
+    (place / "clips" / "wave.mp4").symlink_to("nowhere")
+    chosen = arguments(sample_model, place / "clips", place)
+    with pytest.raises(ValueError, match=r"--clips: wave.mp4, or its caption, cannot be read \(No such file"):
+        finetuning.encode(None, chosen, place / "clips.safetensors")
 
 
 def test_a_digest_tells_files_apart_by_their_beginning_middle_and_end(tmp_path):

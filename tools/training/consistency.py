@@ -104,16 +104,14 @@ def _scale(sigma: float) -> float:
 class ConsistencyDistiller(Distiller):
     """Distils what `taught` shows into `unet`: a LoRA, or all its weights."""
 
+    to_clip = True
+
     def __init__(self, unet: SeineUNet3D, clips: Clips, options: DistillationOptions, taught: TaughtWays) -> None:
         super().__init__(unet, clips, options, teacher=unet)
         self.taught = taught
 
     def errors(self) -> dict[str, list[float]]:
         return {f"{way.split()[0]} to clip": values for way, values in super().errors().items()}
-
-    @property
-    def task(self) -> dict[str, object]:
-        return super().task | {"to_clip": True}
 
     def _batch(self) -> tuple[Tensor, ...]:
         options, taught = self.options, self.taught

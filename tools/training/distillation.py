@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,15 +111,40 @@ class DistillationOptions:
         return self.learning_rate * min((step + 1) / self.warmup, 1) * decayed
 
 
+_KIND = "distillation"
+
+
+def task_of(unet: SeineUNet3D, clips: Clips, options: DistillationOptions, to_clip: bool) -> dict[str, object]:
+    """What a state must agree in to be gone on from: `unet` as it was before it learnt anything."""
+    named = {name: getattr(options, name) for name in ("rank", "cfg", "teacher_steps", "frames", "seed")}
+    checkpoint = fingerprint(unet.state_dict(), torch.bfloat16)  # however it is computed with
+    return {**clips.made_from, **named, "visited": list(options.visited), "checkpoint": checkpoint, "to_clip": to_clip}
+
+
+def check_state(file: Path, task: dict[str, object]) -> None:
+    """Raises ValueError for a state that was to learn something else, before anything is made for it."""
+    if file.exists():
+        check(file, _KIND, _task(torch.load(file, map_location="cpu", weights_only=True, mmap=True)), task, quiet=True)
+
+
+def _task(state: dict[str, Any]) -> dict[str, object]:
+    task = state["task"]
+    task.setdefault("to_clip", task.pop("to", None) == "clip")  # as earlier versions said it
+    return task
+
+
 class Distiller:
     """Distils `teacher`, or else what `unet` is now, into `unet`. `ema` has the averaged values to publish: all of its
     weights, or what `low_rank.lora_file` wants."""
+
+    to_clip = False
+    """Whether each prediction leads to the clip at once, and not to the next timestep."""
 
     def __init__(
         self, unet: SeineUNet3D, clips: Clips, options: DistillationOptions, teacher: SeineUNet3D | None = None
     ) -> None:
         self.unet, self.clips, self.options = unet, clips, options
-        self._checkpoint = fingerprint(unet.state_dict(), torch.bfloat16)  # however it is computed with
+        self.task = task_of(unet, clips, options, self.to_clip)
         self.device = next(unet.parameters()).device
         self._ways = segments(options.visited, options.teacher_steps)
         if options.rank:
@@ -147,14 +173,6 @@ class Distiller:
     def step(self) -> int:
         """How many steps have been done."""
         return len(self._errors_of_steps)
-
-    @property
-    def task(self) -> dict[str, object]:
-        """What a state must agree in to be gone on from."""
-        options = self.options
-        named = {name: getattr(options, name) for name in ("rank", "cfg", "teacher_steps", "frames", "seed")}
-        named |= {"visited": list(options.visited), "checkpoint": self._checkpoint, "to_clip": False}
-        return {**self.clips.made_from, **named}
 
     def errors(self) -> dict[str, list[float]]:
         """Of each way, by its ends, the mean squared error of the predicted noise at each step."""
@@ -247,9 +265,7 @@ class Distiller:
     def resume(self, file: Path) -> None:
         """Go on from a state that `save` wrote. Raises ValueError where it was to learn something else."""
         state = torch.load(file, map_location="cpu", weights_only=True)
-        task = state["task"]
-        task.setdefault("to_clip", task.pop("to", None) == "clip")  # as earlier versions said it
-        check(file, "distillation", task, self.task)
+        check(file, _KIND, _task(state), self.task)
         with torch.no_grad():
             for mine, theirs in ((self._trained, state["values"]), (self.ema, state["ema"])):
                 for name, value in mine.items():

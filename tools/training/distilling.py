@@ -13,7 +13,7 @@ from seine_model import load_unet
 from seine_model.checkpoint import CONFIG_KEY, stored_dtype
 from tools.hosting.environment import say
 from tools.training.consistency import ConsistencyDistiller, taught_ways
-from tools.training.distillation import DistillationOptions, Distiller, visited_timesteps
+from tools.training.distillation import DistillationOptions, Distiller, check_state, task_of, visited_timesteps
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import lora_file
 from tools.training.progress import draw_losses, progress, where_it_is
@@ -46,13 +46,14 @@ def distil(arguments: argparse.Namespace, folder: Path, device: str) -> None:
     unet = load_unet(arguments.checkpoint, dtype=computed if arguments.rank else torch.float32, device=device)
     teacher = None if arguments.rank else load_unet(arguments.checkpoint, dtype=computed, device=device)
     clips = LatentClips.load(folder / "clips.safetensors")
+    state = folder / "distillation.pt"
+    check_state(state, task_of(unet, clips, options, bool(arguments.to_clip)))
     if arguments.to_clip:
         shown = taught_ways(teacher or unet, clips, options, folder / "ways", arguments.to_clip)
         teacher = None
         distiller = ConsistencyDistiller(unet, clips, options, shown)
     else:
         distiller = Distiller(unet, clips, options, teacher)
-    state = folder / "distillation.pt"
     if state.exists():
         distiller.resume(state)
         say(where_it_is(distiller.step, options.steps))

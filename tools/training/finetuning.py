@@ -63,13 +63,21 @@ def encode(host: Host, arguments: argparse.Namespace, target: Path) -> None:
 
 
 def record(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the encoded clips follow from. Raises CheckpointError for a base that cannot be read."""
+    """What the encoded clips follow from. Raises CheckpointError for a base and ValueError for a clip that cannot be
+    read."""
     parts, _ = read_base(arguments.base or arguments.checkpoint)
-    encoders = {key: value for key, value in parts.items() if not key.startswith(UNET_PREFIX)}
+    # Sorted: the same weights lie in another order in another kind of file.
+    encoders = {key: value for key, value in sorted(parts.items()) if not key.startswith(UNET_PREFIX)}
     videos = {}
     for video in videos_in(arguments.clips):
         caption = caption_of(video)
-        videos[video.name] = digest(video, caption.read_bytes() if caption.is_file() else b"")
+        try:
+            videos[video.name] = digest(video, caption.read_bytes() if caption.is_file() else b"")
+        except OSError as problem:
+            raise ValueError(
+                f"--clips: {video.name}, or its caption, cannot be read ({problem.strerror}): have it read, or take it "
+                "out of the folder"
+            ) from problem
     options = {name: getattr(arguments, name) for name in ("frames", "every", "width", "height")}
     return options | {"VAE and text encoder": fingerprint(encoders), "clips": videos}
 

@@ -45,18 +45,24 @@ def digest(file: Path, beside: bytes = b"") -> str:
 
 
 def check(
-    file: Path, kind: str, theirs: Record, ours: Record, remedy: str = "delete it, choose another --folder"
+    file: Path,
+    kind: str,
+    theirs: Record,
+    ours: Record,
+    remedy: str = "delete it, choose another --folder",
+    quiet: bool = False,
 ) -> None:
     """Raises ValueError where the file's record and that of what was asked for differ, and says in what.
 
-    What only one of them has is taken to be equal, with a word: files of earlier versions said less of themselves.
+    What only one of them has is taken to be equal, with a word unless `quiet`: files of earlier versions said less of
+    themselves.
     """
     both = [name for name in ours if name in theirs]
     differing = [_difference(name, theirs[name], ours[name]) for name in both if theirs[name] != ours[name]]
     if differing:
         raise ValueError(f"{file} is of another {kind}: {', '.join(differing)}: {remedy}, or give the same options")
     unsaid = sorted(ours.keys() ^ theirs.keys())
-    if unsaid:
+    if unsaid and not quiet:
         say(f"{file.name} does not say all it was made from; taken to be as given now: {', '.join(unsaid)}")
 
 

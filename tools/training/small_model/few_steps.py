@@ -16,7 +16,14 @@ from torch import Tensor
 from tools.hosting.environment import say
 from tools.hosting.model_files import SMALL_CFG
 from tools.training.consistency import ConsistencyDistiller, taught_ways
-from tools.training.distillation import DistillationOptions, Distiller, segments, visited_timesteps
+from tools.training.distillation import (
+    DistillationOptions,
+    Distiller,
+    check_state,
+    segments,
+    task_of,
+    visited_timesteps,
+)
 from tools.training.distilling import write
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import switched_off
@@ -69,9 +76,10 @@ def distil(
     options = replace(options, replayed=options.replayed and device.startswith("cuda"))
     unet = parts.unet.to(memory_format=torch.channels_last)
     name = f"{len(options.visited)}-steps"
+    state = folder / f"{name}.pt"
+    check_state(state, task_of(unet, clips, options, to_clip=True))
     shown = taught_ways(unet, clips, replace(options, videos=WAYS_AT_ONCE), folder / f"{name}-ways", WAYS)
     distiller = ConsistencyDistiller(unet, clips, options, shown)
-    state = folder / f"{name}.pt"
     if state.exists():
         distiller.resume(state)
         say(where_it_is(distiller.step, options.steps))

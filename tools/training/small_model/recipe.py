@@ -145,9 +145,8 @@ def encode_world(
             tokens = tokenizer([scene.caption for scene in scenes[start : start + TEXTS_AT_ONCE]])
             contexts.append(reading(tokens.to(device)).last_hidden_state.half().cpu())
         empty = reader.encoder(tokenizer([""])).last_hidden_state[0]
-    gray = gray_latents(autoencoder)
-    made_from = {"VAE and text encoder": fingerprint({"gray": gray, "empty": empty})}
-    return LatentClips(torch.stack(latents).cpu(), torch.cat(contexts), gray, empty, made_from)
+    made_from = {"VAE and text encoder": fingerprint(autoencoder.state_dict()) + fingerprint(reader.state_dict())}
+    return LatentClips(torch.stack(latents).cpu(), torch.cat(contexts), gray_latents(autoencoder), empty, made_from)
 
 
 @torch.no_grad()
