@@ -88,19 +88,17 @@ def test_what_another_user_has_put_there_is_not_used(temporary, monkeypatch, tak
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only the superuser becomes anyone")
-def test_a_user_without_a_name_has_one(temporary):
+def test_a_user_without_a_name_has_one(open_folder):
     code = """
 import os, sys
 from tools.jobs.working_folder import working_folder
 os.setuid(54321)
 with working_folder() as folder:
-    print(folder.parent.name)
+    print(folder.parent)
 """
     variables = {name: value for name, value in os.environ.items() if name not in ("USER", "LOGNAME", "USERNAME")}
-    variables["TMPDIR"] = str(temporary)
-    for folder in temporary.parents[:2]:
-        folder.chmod(0o711)
+    variables["TMPDIR"] = str(open_folder)
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[3], env=variables, capture_output=True, text=True
     )
-    assert ran.stdout.strip() == "seine-batch-54321", ran.stderr
+    assert ran.stdout.strip() == str(open_folder / "seine-batch-54321"), ran.stderr

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +38,8 @@ STOPS = f"{SERVICE}/stops"
 once, while the replica is still at the clip."""
 LOOK_SECONDS = 1
 """Between looks for them."""
+STOP_SECONDS = 24 * 3600
+"""No clip that is to stop is made for longer."""
 
 
 class Maker:
@@ -75,7 +77,10 @@ class Ingress:
         self._settings, self._models, self._maker, self._places = settings, models, maker, places
         self._results, self._hosts = Results(settings.output), set()
         self._stops = self._results.folder / STOPS
-        shutil.rmtree(self._stops, ignore_errors=True)  # of calls that a killed one made
+        for left in self._stops.glob("*"):  # of calls that a killed one made, some of which may still be at work
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > STOP_SECONDS:
+                    left.unlink()
 
     def __serve_build_asgi_app__(self) -> Any:
         self._results.event("serving", process=os.getpid())
@@ -96,8 +101,12 @@ class Ingress:
             with contextlib.suppress(OSError):  # on a full disk it is made to its end
                 self._stops.mkdir(parents=True, exist_ok=True)
                 (self._stops / call).touch()
-            with contextlib.suppress(RayError):
-                await answer
+            try:
+                with contextlib.suppress(RayError):
+                    await answer
+            finally:  # the replica may have died, or ended before it was told
+                with contextlib.suppress(OSError):
+                    (self._stops / call).unlink(missing_ok=True)
             raise
         except RayError as problem:
             raise MakerGone(last_line(problem)) from problem
