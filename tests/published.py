@@ -17,8 +17,8 @@ from tools.hosting.sample_bundle import SMALL, sample_bundle
 
 
 def other_inputs(host: Host) -> set[str]:
-    """Core nodes of the workflows that have other inputs in this host than in the one they are written with."""
-    return {"SaveVideo"} if host.version_numbers() < (0, 33, 0) else set()
+    """Core nodes of the workflows that have other inputs or outputs here than in the host they are written with."""
+    return {"SaveVideo", "GetVideoComponents"} if host.version_numbers() < (0, 33, 0) else set()
 
 
 def comparable(content: str, host: Host) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def comparable(content: str, host: Host) -> dict[str, Any]:
     workflow = json.loads(content)
     for node in workflow.get("nodes", workflow.values()):
         if other_inputs(host) & {node.get("type"), node.get("class_type")}:
-            node |= {"inputs": None, "widgets_values": None}
+            node |= {"inputs": None, "outputs": None, "widgets_values": None}
     return workflow
 
 

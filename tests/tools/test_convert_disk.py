@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import namedtuple
@@ -73,7 +74,12 @@ sys.exit(main(sys.argv[3:]))
 def test_a_run_that_is_ended_leaves_nothing_a_loader_lists(tmp_path, seine, how):
     command = [sys.executable, "-c", STOPPED, REPOSITORY, how, seine, tmp_path / "out.safetensors"]
     command += ["--config", seine.parent / "config.json"]
-    result = subprocess.run([*map(str, command)], check=False, capture_output=True, text=True)
+
+    def as_usual():  # also where the tests themselves were started by nohup
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+
+    result = subprocess.run([*map(str, command)], check=False, capture_output=True, text=True, preexec_fn=as_usual)
     while_writing, left = result.stdout.split(), os.listdir(tmp_path)
     assert len(while_writing) == 1
     assert all(name.endswith(".part") for name in while_writing)
