@@ -62,13 +62,14 @@ def prepare(device: torch.device, dtype: torch.dtype) -> None:
 def _are_right(device: torch.device, dtype: torch.dtype) -> bool:
     if not device_choices.has_kernels(device):
         return False
-    from .kernel_trials import are_right  # which imports this module
+    from .kernel_trials import are_right, frames_attended  # which imports this module
 
-    key = key_of(device, dtype)
-    _attending[key] = device_choices.most_frames(dtype, torch.cuda.get_device_capability(device))
-    right = are_right(device, dtype)
-    _multiplying[key] = right and device_choices.multiplies_with_gates(device, dtype)
-    return right
+    if not are_right(device, dtype):
+        return False
+    key, most = key_of(device, dtype), device_choices.most_frames(dtype, torch.cuda.get_device_capability(device))
+    _attending[key] = frames_attended(device, dtype, most)
+    _multiplying[key] = device_choices.multiplies_with_gates(device, dtype)
+    return True
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,7 @@ def tried(request, monkeypatch):
     monkeypatch.setattr(device_choices, "may_attend_by_cudnn", lambda device, dtype: True)
     monkeypatch.setattr(device_choices, "multiplies_with_gates", lambda device, dtype: True)
     monkeypatch.setattr(kernel_trials, "are_right", lambda *given: does[-1]())
+    monkeypatch.setattr(kernel_trials, "frames_attended", lambda device, dtype, most: most)
     monkeypatch.setattr(attention, "_is_right", lambda *given: does[-1]())
     monkeypatch.setattr(request.param, "_working", {})
     monkeypatch.setattr(fused, "_multiplying", {})
@@ -101,6 +102,31 @@ def test_threads_wait_for_a_trial_and_cards_are_tried_one_after_the_other(tried)
         thread.join()
     times = 2 if module is fused else 2 * len(attention.TRIED)
     assert most == [1] * times and seen == [(True, True if module is fused else None)] * 4
+
+
+@pytest.mark.parametrize("fails", ["wrong", "no code", "no memory"])
+def test_many_frames_that_do_not_work_leave_the_kernels_to_fewer(monkeypatch, caplog, fails):
+    """Other instructions of a card are what is tried last, and the least is lost with."""
+    error = {"no code": RuntimeError("PTXASError"), "no memory": torch.OutOfMemoryError("CUDA out of memory")}
+
+    def attend(q, *others):
+        if q.shape[1] > 16 and fails in error:
+            raise error[fails]
+        return stand_ins.attend_over_frames(q, *others) + (q.shape[1] > 16)
+
+    monkeypatch.setattr(device_choices, "has_kernels", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (8, 0))
+    monkeypatch.setattr(device_choices, "multiplies_with_gates", lambda device, dtype: False)
+    monkeypatch.setattr(fused, "_functions", lambda: vars(stand_ins) | {"attend_over_frames": attend})
+    monkeypatch.setattr(fused, "_working", {})
+    monkeypatch.setattr(fused, "_attending", {})
+    cpu = torch.device("cpu")
+    fused.prepare(cpu, torch.float16)
+    if fails == "no memory":
+        assert not fused._working and "the next one tries again" in caplog.text
+    else:
+        assert fused.is_working(cpu, torch.float16) and fused.most_frames(cpu, torch.float16) == 16
+        assert "PyTorch's is used for more than 16" in caplog.text
 
 
 @pytest.mark.parametrize(
