@@ -90,6 +90,7 @@ def lora(server):
     save_file({LORA.format(part): value for part, value in parts.items()}, folder / "hook.safetensors")
 
 
+@pytest.mark.one_host
 @pytest.mark.parametrize("kind", ["soft", "camera"])
 @pytest.mark.parametrize("prompt", [plain, regional, hooked])
 @pytest.mark.parametrize("first", [False, True])

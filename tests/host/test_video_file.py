@@ -109,6 +109,7 @@ def remade(client, source, denoise, in_windows=False):
     return float((after - before).abs().mean()), files["saved"]
 
 
+@pytest.mark.one_host
 def test_video_to_video_keeps_more_of_the_video_the_lower_denoise(client, source, tmp_path):
     made = [remade(client, source, denoise) for denoise in (0.2, 0.6, 1.0)]
     less, more, all_new = (distance for distance, _ in made)
