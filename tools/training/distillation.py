@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +25,8 @@ from seine_model.diffusion import TIMESTEPS, Schedule
 from seine_model.temporal import RotaryEmbedding
 from seine_model.unet import SeineUNet3D
 from tools.training.batches import draw_masks, masked_latents
+from tools.training.distillation_task import check_task, task_of
 from tools.training.low_rank import add_low_rank, switched_off
-from tools.training.made_from import check, fingerprint
 from tools.training.optimisation import MuonWithAdamW
 from tools.training.replayed import Replayed
 from tools.training.trainer import Clips, recompute_activations, save_state
@@ -109,28 +108,6 @@ class DistillationOptions:
         cosine = 0.5 + 0.5 * math.cos(math.pi * min(step / max(self.steps, 1), 1))
         decayed = self.final_learning_rate + (1 - self.final_learning_rate) * cosine
         return self.learning_rate * min((step + 1) / self.warmup, 1) * decayed
-
-
-_KIND = "distillation"
-
-
-def task_of(unet: SeineUNet3D, clips: Clips, options: DistillationOptions, to_clip: bool) -> dict[str, object]:
-    """What a state must agree in to be gone on from: `unet` as it was before it learnt anything."""
-    named = {name: getattr(options, name) for name in ("rank", "cfg", "teacher_steps", "frames", "seed")}
-    checkpoint = fingerprint(unet.state_dict(), torch.bfloat16)  # however it is computed with
-    return {**clips.made_from, **named, "visited": list(options.visited), "checkpoint": checkpoint, "to_clip": to_clip}
-
-
-def check_state(file: Path, task: dict[str, object]) -> None:
-    """Raises ValueError for a state that was to learn something else, before anything is made for it."""
-    if file.exists():
-        check(file, _KIND, _task(torch.load(file, map_location="cpu", weights_only=True, mmap=True)), task, quiet=True)
-
-
-def _task(state: dict[str, Any]) -> dict[str, object]:
-    task = state["task"]
-    task.setdefault("to_clip", task.pop("to", None) == "clip")  # as earlier versions said it
-    return task
 
 
 class Distiller:
@@ -265,7 +242,7 @@ class Distiller:
     def resume(self, file: Path) -> None:
         """Go on from a state that `save` wrote. Raises ValueError where it was to learn something else."""
         state = torch.load(file, map_location="cpu", weights_only=True)
-        check(file, _KIND, _task(state), self.task)
+        check_task(file, state, self.task)
         with torch.no_grad():
             for mine, theirs in ((self._trained, state["values"]), (self.ema, state["ema"])):
                 for name, value in mine.items():

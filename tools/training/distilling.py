@@ -13,7 +13,8 @@ from seine_model import load_unet
 from seine_model.checkpoint import CONFIG_KEY, stored_dtype
 from tools.hosting.environment import say
 from tools.training.consistency import ConsistencyDistiller, taught_ways
-from tools.training.distillation import DistillationOptions, Distiller, check_state, task_of, visited_timesteps
+from tools.training.distillation import DistillationOptions, Distiller, visited_timesteps
+from tools.training.distillation_task import check_state, task_of
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import lora_file
 from tools.training.progress import draw_losses, progress, where_it_is

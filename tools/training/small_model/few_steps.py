@@ -16,14 +16,8 @@ from torch import Tensor
 from tools.hosting.environment import say
 from tools.hosting.model_files import SMALL_CFG
 from tools.training.consistency import ConsistencyDistiller, taught_ways
-from tools.training.distillation import (
-    DistillationOptions,
-    Distiller,
-    check_state,
-    segments,
-    task_of,
-    visited_timesteps,
-)
+from tools.training.distillation import DistillationOptions, Distiller, segments, visited_timesteps
+from tools.training.distillation_task import check_state, task_of
 from tools.training.distilling import write
 from tools.training.latent_clips import LatentClips
 from tools.training.low_rank import switched_off
