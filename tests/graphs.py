@@ -82,6 +82,18 @@ def sampled(graph: Graph, node_type: str = "SEINEKSampler", **inputs: Any) -> Gr
     }
 
 
+def by_guider(graph: Graph, sampler_name: str = "ddim", steps: int = 3) -> Graph:
+    """`graph`, whose guider is at "guider", sampled by it, with the LATENT saved at "latent"."""
+    wired = {name: [name, 0] for name in ("noise", "guider", "sampler", "sigmas")}
+    parts = {
+        "noise": node("RandomNoise", noise_seed=3),
+        "sampler": node("KSamplerSelect", sampler_name=sampler_name),
+        "sigmas": node("BasicScheduler", model=["model", 0], scheduler="normal", steps=steps, denoise=1.0),
+        "sample": node("SamplerCustomAdvanced", **wired, latent_image=["clip", 2]),
+    }
+    return saving(graph | parts, "sample")
+
+
 def saving(graph: Graph, source: str, name: str = "latent") -> Graph:
     """`graph` with the LATENT of node `source` saved at `name`."""
     return {**graph, name: node("SaveLatent", samples=[source, 0], filename_prefix="latents/test")}

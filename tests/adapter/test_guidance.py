@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.graphs import clip, latents, node, sampled, saving
+from tests.graphs import by_guider, clip, latents, node, sampled
 from tools.hosting.client import ExecutionFailed
 
 
@@ -29,36 +29,24 @@ def test_in_a_graph_with_stock_nodes(client):
     assert found.shape == plain.shape and found.isfinite().all() and not found.equal(plain)
 
 
+DUAL_CFG = {
+    "cond1": ["clip", 0],
+    "cond2": ["empty", 0],
+    "negative": ["clip", 1],
+    "cfg_conds": 6.0,
+    "cfg_cond2_negative": 4.0,
+}
 GUIDERS = {
     "PerpNegGuider": {"empty_conditioning": ["empty", 0], "negative": ["clip", 1], "cfg": 6.0, "neg_scale": 1.0},
-    "DualCFGGuider": {
-        "cond1": ["clip", 0],
-        "cond2": ["empty", 0],
-        "negative": ["clip", 1],
-        "cfg_conds": 6.0,
-        "cfg_cond2_negative": 4.0,
-        "style": "regular",
-    },
-    "DualCFGGuider nested": {
-        "cond1": ["clip", 0],
-        "cond2": ["empty", 0],
-        "negative": ["clip", 1],
-        "cfg_conds": 6.0,
-        "cfg_cond2_negative": 4.0,
-        "style": "nested",
-    },
+    "DualCFGGuider": DUAL_CFG | {"style": "regular"},
+    "DualCFGGuider nested": DUAL_CFG | {"style": "nested"},
     "DualModelGuider": {"model_negative": ["model", 0], "negative": ["clip", 1], "cfg": 6.0},
 }
 
 
 def guided(guider: str | None, interval: tuple[float, float] | None, **more):
     """A clip by one of the host's guiders (None: by its positive prompt alone), behind the node."""
-    graph = clip("text to video", images=0) | {
-        "empty": node("CLIPTextEncode", text="tiles", clip=["model", 1]),
-        "noise": node("RandomNoise", noise_seed=1),
-        "sampler": node("KSamplerSelect", sampler_name="euler"),
-        "sigmas": node("BasicScheduler", model=["model", 0], scheduler="normal", steps=4, denoise=1.0),
-    }
+    graph = clip("text to video", images=0) | {"empty": node("CLIPTextEncode", text="tiles", clip=["model", 1])}
     model = ["model", 0]
     if interval is not None:
         graph["interval"] = node(
@@ -72,15 +60,7 @@ def guided(guider: str | None, interval: tuple[float, float] | None, **more):
         if not guider.startswith("DualCFG"):
             inputs["positive"] = ["clip", 0]
         graph["guider"] = node(guider.split()[0], **inputs)
-    graph["sampled"] = node(
-        "SamplerCustomAdvanced",
-        noise=["noise", 0],
-        guider=["guider", 0],
-        sampler=["sampler", 0],
-        sigmas=["sigmas", 0],
-        latent_image=["clip", 2],
-    )
-    return saving(graph, "sampled")
+    return by_guider(graph, "euler", steps=4)
 
 
 @pytest.mark.parametrize("guider", GUIDERS)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.graphs import FRAMES, SIZE, clip, latents, node, sampled
+from tests.graphs import FRAMES, SIZE, by_guider, clip, latents, node, sampled
 from tools.hosting.client import ExecutionFailed
 
 LORA = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.lora_{}.weight"
@@ -38,20 +38,8 @@ def test_the_empty_prompt_of_a_guider(client):
     graph["empty"] = node("CLIPTextEncode", text="", clip=["model", 1])
     prompts = {"positive": ["clip", 0], "negative": ["clip", 1], "empty_conditioning": ["empty", 0]}
     graph["guider"] = node("PerpNegGuider", model=["model", 0], **prompts, cfg=3.0, neg_scale=1.0)
-    found = latents(client, guided(graph))["latent"]
+    found = latents(client, by_guider(graph))["latent"]
     assert found.shape == (FRAMES, 4, SIZE // 8, SIZE // 8) and found.isfinite().all()
-
-
-def guided(graph):
-    """`graph`, whose guider is at "guider", with what samples by it."""
-    wired = {name: [name, 0] for name in ("noise", "guider", "sampler", "sigmas")}
-    return graph | {
-        "noise": node("RandomNoise", noise_seed=3),
-        "sigmas": node("SEINEScheduler", model=["model", 0], steps=3, denoise=1.0),
-        "sampler": node("KSamplerSelect", sampler_name="ddim"),
-        "sample": node("SamplerCustomAdvanced", **wired, latent_image=["clip", 2]),
-        "latent": node("SaveLatent", samples=["sample", 0], filename_prefix="latents/test"),
-    }
 
 
 def changed(graph, kind):
@@ -140,7 +128,7 @@ def test_prompts_are_named_as_the_guider_s_inputs(client):
         "DualCFGGuider", model=["model", 0], **prompts, cfg_conds=3.0, cfg_cond2_negative=2.0, style="regular"
     )
     with pytest.raises(ExecutionFailed, match="The prompts of cond1 and cond2 are for different clips"):
-        latents(client, guided(graph))
+        latents(client, by_guider(graph))
 
 
 def test_a_prompt_with_a_hook_and_of_another_clip(client, lora):
